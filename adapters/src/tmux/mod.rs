@@ -1,0 +1,10 @@
+//! tmux. The only place of the project that runs it, and the only one that builds a target.
+//!
+//! Targets are exact: `=name` for a session, a pane id for a pane. A server is never started by looking at it, every
+//! call has a time limit, and nothing here sizes, types into or attaches to anything.
+
+mod list;
+mod server;
+
+pub use list::{PaneRow, parse_panes};
+pub use server::{Server, TmuxError, Version, default_socket_dir};

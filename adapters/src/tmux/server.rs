@@ -1,0 +1,221 @@
+//! One tmux server: where its socket is, and the few commands that we give it.
+#![expect(clippy::disallowed_methods, reason = "the one place that runs tmux")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use fleet_domain::SocketName;
+use fleet_domain::text;
+use tokio::process::Command;
+
+use super::list::{PaneRow, format, parse_panes};
+
+/// A healthy server answers in milliseconds; one that is stopped or wedged never does.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TmuxError {
+    #[error("tmux is not installed; apt-get install tmux")]
+    NotInstalled,
+    #[error("no tmux server on socket {socket}")]
+    NoServer { socket: String },
+    #[error("tmux on socket {socket} gave no answer in {}s", ANSWER_LIMIT.as_secs())]
+    NoAnswer { socket: String },
+    #[error("tmux on socket {socket}: {command} failed: {message}")]
+    Failed { socket: String, command: &'static str, message: String },
+    #[error("tmux could not be run")]
+    Spawn(#[source] std::io::Error),
+}
+
+/// A version such as 3.3a as numbers, for what differs between versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32);
+
+impl Version {
+    /// Reads `tmux 3.3a`, `tmux next-3.6`, `tmux 3.5-rc`.
+    pub fn parse(output: &str) -> Option<Self> {
+        let version = output.trim().strip_prefix("tmux ")?;
+        let version = version.strip_prefix("next-").unwrap_or(version);
+        let (major, rest) = version.split_once('.')?;
+        let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    socket: SocketName,
+}
+
+impl Server {
+    pub fn new(socket: SocketName) -> Self {
+        Self { socket }
+    }
+
+    pub fn socket(&self) -> &SocketName {
+        &self.socket
+    }
+
+    /// The one function that says how this server is addressed: nothing at all for the default one.
+    pub fn address(&self) -> Vec<OsString> {
+        match self.socket.as_str() {
+            "" => Vec::new(),
+            path if path.starts_with('/') => vec!["-S".into(), path.into()],
+            name => vec!["-L".into(), name.into()],
+        }
+    }
+
+    /// The socket's file.
+    pub fn path(&self) -> PathBuf {
+        match self.socket.as_str() {
+            "" => default_socket_dir().join("default"),
+            path if path.starts_with('/') => PathBuf::from(path),
+            name => default_socket_dir().join(name),
+        }
+    }
+
+    /// Every pane of every session, in one call, with the number of rows that could not be read.
+    pub async fn panes(&self) -> Result<(Vec<PaneRow>, usize), TmuxError> {
+        if !self.path().exists() {
+            return Err(self.no_server());
+        }
+        let output = self.run("list-panes", &["list-panes", "-a", "-F", &format()]).await?;
+        Ok(parse_panes(&output))
+    }
+
+    /// What a pane shows, full-screen programs included, without touching it.
+    pub async fn capture(&self, pane: &str) -> Result<Vec<u8>, TmuxError> {
+        self.run("capture-pane", &["capture-pane", "-p", "-t", pane]).await
+    }
+
+    pub async fn has_session(&self, name: &str) -> Result<bool, TmuxError> {
+        if !self.path().exists() {
+            return Ok(false);
+        }
+        match self.run("has-session", &["has-session", "-t", &exact(name)]).await {
+            Ok(_) => Ok(true),
+            Err(TmuxError::NoServer { .. } | TmuxError::Failed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a detached session, and the server if none runs. `command` is argv, never a shell's line; empty means
+    /// the user's shell.
+    pub async fn new_session(
+        &self,
+        name: &str,
+        directory: Option<&Path>,
+        environment: &[(String, String)],
+        command: &[String],
+    ) -> Result<(), TmuxError> {
+        let mut args: Vec<OsString> = vec!["new-session".into(), "-d".into(), "-s".into(), name.into()];
+        if let Some(directory) = directory {
+            args.extend(["-c".into(), directory.into()]);
+        }
+        for (key, value) in environment {
+            args.extend(["-e".into(), format!("{key}={value}").into()]);
+        }
+        if !command.is_empty() {
+            args.push("--".into());
+            args.extend(command.iter().map(OsString::from));
+        }
+        self.run("new-session", &args).await.map(drop)
+    }
+
+    /// Sets an option of one session, exactly.
+    pub async fn set_option(&self, session: &str, option: &str, value: &str) -> Result<(), TmuxError> {
+        self.run("set-option", &["set-option", "-t", &format!("{}:", exact(session)), option, value]).await.map(drop)
+    }
+
+    /// Ends one session, exactly; one that is not there is already ended.
+    pub async fn kill_session(&self, name: &str) -> Result<(), TmuxError> {
+        if !self.has_session(name).await? {
+            return Ok(());
+        }
+        self.run("kill-session", &["kill-session", "-t", &exact(name)]).await.map(drop)
+    }
+
+    /// Ends the server with every session. Refused for the user's default one.
+    pub async fn kill_server(&self) -> Result<(), TmuxError> {
+        if self.socket.is_default() {
+            let message = "the default server is never ended by the fleet".to_owned();
+            return Err(TmuxError::Failed { socket: self.shown(), command: "kill-server", message });
+        }
+        match self.run("kill-server", &["kill-server"]).await {
+            Err(TmuxError::NoServer { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn version() -> Result<(Version, String), TmuxError> {
+        let server = Self::new(SocketName::default_server());
+        let output = server.run("-V", &["-V"]).await?;
+        let shown = text::clean(&String::from_utf8_lossy(&output), 40);
+        let version = Version::parse(&shown).unwrap_or(Version(0, 0));
+        Ok((version, shown))
+    }
+
+    async fn run(&self, what: &'static str, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<Vec<u8>, TmuxError> {
+        let mut command = Command::new("tmux");
+        // -u: output is UTF-8 whatever the locale; TMUX would make an outer session's server the default.
+        command.arg("-u").args(self.address()).args(args).env_remove("TMUX").env_remove("TMUX_PANE");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => TmuxError::NotInstalled,
+            _ => TmuxError::Spawn(error),
+        })?;
+        let output = match tokio::time::timeout(ANSWER_LIMIT, child.wait_with_output()).await {
+            Err(_) => return Err(TmuxError::NoAnswer { socket: self.shown() }),
+            Ok(output) => output.map_err(TmuxError::Spawn)?,
+        };
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let message = text::clean(&String::from_utf8_lossy(&output.stderr), 200);
+        // tmux says either, depending on whether the socket's file is there.
+        if message.starts_with("no server running") || message.starts_with("error connecting") || message.contains("server exited") {
+            return Err(self.no_server());
+        }
+        Err(TmuxError::Failed { socket: self.shown(), command: what, message })
+    }
+
+    fn no_server(&self) -> TmuxError {
+        TmuxError::NoServer { socket: self.shown() }
+    }
+
+    fn shown(&self) -> String {
+        self.socket.shown().to_owned()
+    }
+}
+
+fn exact(name: &str) -> String {
+    format!("={name}")
+}
+
+/// `$TMUX_TMPDIR/tmux-<uid>`, default `/tmp/tmux-<uid>`.
+pub fn default_socket_dir() -> PathBuf {
+    let base = std::env::var_os("TMUX_TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    base.join(format!("tmux-{}", nix::unistd::getuid()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_server_has_no_address() {
+        assert!(Server::new(SocketName::default_server()).address().is_empty());
+        assert_eq!(Server::new(SocketName::new("mosaic-fleet")).address(), ["-L", "mosaic-fleet"]);
+        assert_eq!(Server::new(SocketName::new("/tmp/x")).address(), ["-S", "/tmp/x"]);
+    }
+
+    #[test]
+    fn versions_of_all_kinds_are_read() {
+        for (text, version) in [("tmux 3.3a\n", Version(3, 3)), ("tmux next-3.6", Version(3, 6)), ("tmux 3.5-rc", Version(3, 5))] {
+            assert_eq!(Version::parse(text), Some(version));
+        }
+        assert_eq!(Version::parse("screen 4"), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! What is known of one session: the latest from each vantage, its roster entry, its unit, its standing, its usage.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{AgentKey, RuntimeName};
+use crate::observation::{HostPlanes, Observation, Pane, Process, RosterEntry, SocketState, UnitState, Vantage};
+use crate::readiness::{
+    BeatSignal, Deadline, EvidenceSignal, NativeSignal, PaneSignal, ProcessSignal, Signals, State, StuckKind, Verdict,
+};
+use crate::time::{Mono, Now, Wall};
+use crate::usage::Book;
+
+use super::event::{ReporterId, Transition};
+use super::{LINGER, absent};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) state: State,
+    pub(super) kind: Option<StuckKind>,
+    pub(super) since: Wall,
+}
+
+/// The latest observation from one vantage, and when it arrived on this clock.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub(super) reporter: ReporterId,
+    pub(super) connected: bool,
+    /// The reporter said goodbye.
+    pub(super) stopped: bool,
+    pub(super) at: Now,
+    pub(super) seen: Observation,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) roster: Option<RosterEntry>,
+    pub(super) unit: Option<UnitState>,
+    pub(super) socket: Option<SocketState>,
+    pub(super) host_slot: Option<Slot>,
+    pub(super) agent_slot: Option<Slot>,
+    /// The runtime that this session was seen to run, so that a shell in its place means something.
+    pub(super) runtime: Option<RuntimeName>,
+    pub(super) standing: Option<Standing>,
+    pub(super) reason: String,
+    pub(super) next: Option<Deadline>,
+    pub(super) book: Book,
+    pub(super) transitions: BTreeMap<(State, State), u64>,
+    pub(super) generation: u64,
+    /// When an unmanaged agent that left is forgotten.
+    pub(super) forget_at: Option<Mono>,
+    /// The deadlines that this entry has in the fleet's queue.
+    pub(super) planned: Vec<Mono>,
+}
+
+impl Entry {
+    pub(super) fn new() -> Self {
+        Self {
+            roster: None,
+            unit: None,
+            socket: None,
+            host_slot: None,
+            agent_slot: None,
+            runtime: None,
+            standing: None,
+            reason: String::new(),
+            next: None,
+            book: Book::default(),
+            transitions: BTreeMap::new(),
+            generation: 0,
+            forget_at: None,
+            planned: Vec::new(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, reporter: ReporterId, vantage: Vantage, seen: Observation, now: Now) {
+        if let Some(runtime) = &seen.runtime {
+            self.runtime = Some(runtime.clone());
+        }
+        let slot = Some(Slot { reporter, connected: true, stopped: false, at: now, seen });
+        match vantage {
+            Vantage::Host => self.host_slot = slot,
+            Vantage::Agent => self.agent_slot = slot,
+        }
+    }
+
+    /// What outlives the session: totals, counts, standing. Everything seen is dropped.
+    pub(super) fn retire(self) -> Self {
+        Self { book: self.book, transitions: self.transitions, standing: self.standing, ..Self::new() }
+    }
+
+    /// True where this entry heard from that reporter.
+    pub(super) fn disconnect(&mut self, reporter: ReporterId, clean: bool) -> bool {
+        let mut heard = false;
+        for slot in [&mut self.host_slot, &mut self.agent_slot].into_iter().flatten() {
+            if slot.reporter == reporter {
+                (slot.connected, slot.stopped) = (false, clean);
+                heard = true;
+            }
+        }
+        heard
+    }
+
+    /// The agent's own sidecar while it is connected, else the host's; of two silent ones the later.
+    pub(super) fn best(&self) -> Option<&Slot> {
+        match (&self.agent_slot, &self.host_slot) {
+            (Some(agent), _) if agent.connected => Some(agent),
+            (_, Some(host)) if host.connected => Some(host),
+            (Some(agent), Some(host)) => Some(if agent.at.mono >= host.at.mono { agent } else { host }),
+            (agent, host) => agent.as_ref().or(host.as_ref()),
+        }
+    }
+
+    /// A session counts as an agent when the roster names it or a runtime was seen in it.
+    pub(super) fn is_agent(&self) -> bool {
+        self.roster.is_some() || self.runtime.is_some()
+    }
+
+    pub(super) fn signals(&self) -> Signals {
+        let Some(slot) = self.best() else {
+            return Signals {
+                pane: absent(self.socket.as_ref()),
+                process: ProcessSignal::Unknown,
+                evidence: Vec::new(),
+                heartbeat: None,
+                native: None,
+                last_activity: None,
+            };
+        };
+        let ago = |age| slot.at.mono.minus(age);
+        Signals {
+            pane: match &slot.seen.pane {
+                Pane::Alive { .. } => PaneSignal::Alive,
+                Pane::Dead { status, signal } => PaneSignal::Dead { status: *status, signal: *signal },
+                Pane::Gone => PaneSignal::Gone,
+                Pane::Unreachable { why } => PaneSignal::Unreachable { why: why.clone() },
+            },
+            process: self.process(&slot.seen.process),
+            evidence: slot
+                .seen
+                .evidence
+                .iter()
+                .map(|evidence| EvidenceSignal {
+                    kind: evidence.kind,
+                    line: evidence.line.clone(),
+                    source: evidence.source,
+                    since: evidence.since.map(ago),
+                    confirmed: ago(evidence.confirmed),
+                    until: evidence.until.map(|reset| slot.at.mono_of(reset)),
+                })
+                .collect(),
+            heartbeat: slot.seen.heartbeat.as_ref().map(|beat| BeatSignal {
+                confirmed: ago(beat.age),
+                interval: beat.interval,
+                status: beat.status,
+            }),
+            native: slot.seen.native.as_ref().map(|native| NativeSignal {
+                state: native.state,
+                since: native.since.map(ago),
+                source: native.source,
+            }),
+            last_activity: slot.seen.idle.map(ago),
+        }
+    }
+
+    fn process(&self, seen: &Process) -> ProcessSignal {
+        match seen {
+            Process::Running { stopped, .. } => ProcessSignal::Running { stopped: *stopped },
+            Process::Shell { name } => {
+                let own_shell = self.roster.as_ref().map_or(self.runtime.is_none(), |entry| entry.runs_a_shell);
+                if own_shell {
+                    ProcessSignal::Running { stopped: false }
+                } else {
+                    ProcessSignal::LeftToShell { shell: name.clone() }
+                }
+            }
+            Process::Exited if !self.is_agent() => ProcessSignal::Unknown,
+            Process::Exited => ProcessSignal::Exited,
+            Process::Unknown => ProcessSignal::Unknown,
+        }
+    }
+
+    /// Gone for good: an unmanaged session that left, at once when it never was an agent.
+    pub(super) fn is_over(&mut self, now: Now) -> bool {
+        let left = match self.best() {
+            Some(slot) => matches!(slot.seen.pane, Pane::Gone),
+            None => true,
+        };
+        if self.roster.is_some() || !left {
+            self.forget_at = None;
+            return false;
+        }
+        if self.runtime.is_none() {
+            return true;
+        }
+        let at = *self.forget_at.get_or_insert(now.mono.plus(LINGER));
+        now.mono >= at
+    }
+
+    /// Takes the verdict as the agent's standing; a change of state or kind is a transition.
+    pub(super) fn settle(&mut self, key: &AgentKey, verdict: &Verdict, now: Now) -> Option<Transition> {
+        self.reason.clone_from(&verdict.reason);
+        let before = self.standing.as_ref();
+        if before.is_some_and(|standing| standing.state == verdict.state && standing.kind == verdict.kind) {
+            return None;
+        }
+        let told = verdict.since.map_or(now.wall, |since| now.wall_of(since)).min(now.wall);
+        let since = before.map_or(told, |standing| told.max(standing.since));
+        let from = before.map(|standing| standing.state);
+        self.standing = Some(Standing { state: verdict.state, kind: verdict.kind, since });
+        if let Some(from) = from {
+            *self.transitions.entry((from, verdict.state)).or_default() += 1;
+        }
+        Some(Transition {
+            key: key.clone(),
+            at: now.wall,
+            from,
+            to: verdict.state,
+            kind: verdict.kind,
+            reason: verdict.reason.clone(),
+            evidence: verdict.evidence.clone(),
+        })
+    }
+}
+
+pub(super) fn roster_entry<'p>(planes: &'p HostPlanes, key: &AgentKey) -> Option<&'p RosterEntry> {
+    planes.roster.agents.iter().find(|entry| entry.name.as_str() == key.session && entry.socket == key.socket)
+}

@@ -1,0 +1,319 @@
+//! What a reader sees of one agent: the five planes joined, the verdict, and why.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::drift::{self, Drift};
+use crate::heartbeat::{self, Health, Status};
+use crate::ids::{AgentKey, RuntimeName, SessionId};
+use crate::observation::{Pane, Process, Source};
+use crate::readiness::{EvidenceSignal, PaneSignal, State, StuckKind, Thresholds, assess};
+use crate::time::{Mono, Now, Wall, humanize};
+use crate::usage::Tokens;
+
+use super::Host;
+use super::entry::{Entry, Slot};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentView {
+    pub key: AgentKey,
+    pub name: String,
+    /// As the roster says; where it says nothing, as seen.
+    pub runtime: Option<RuntimeName>,
+    pub class: Option<String>,
+    pub alias: Option<String>,
+    pub account: Option<String>,
+    pub managed: bool,
+    /// systemd's own words, or `unknown`.
+    pub systemd_active: String,
+    pub systemd_enabled: String,
+    pub pane_alive: Option<bool>,
+    pub pane_id: Option<String>,
+    pub pane_pid: Option<u32>,
+    pub pane_command: Option<String>,
+    pub pane_title: Option<String>,
+    pub idle: Option<Duration>,
+    pub heartbeat: BeatView,
+    pub state: State,
+    pub kind: Option<StuckKind>,
+    pub since: Wall,
+    pub reason: String,
+    pub evidence: Vec<EvidenceView>,
+    pub draft: Option<bool>,
+    pub drift: Vec<Drift>,
+    pub model: Option<String>,
+    pub conversation: Option<SessionId>,
+    pub tokens_today: Tokens,
+    pub by_model: BTreeMap<String, Tokens>,
+    pub transitions: BTreeMap<(State, State), u64>,
+    pub link: Link,
+    pub next: Option<NextView>,
+    pub signals: Vec<SignalLine>,
+    pub generation: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeatView {
+    pub ts: Option<Wall>,
+    pub pid: Option<u32>,
+    pub status: Option<Status>,
+    pub age: Option<Duration>,
+    pub health: Health,
+    pub source: Option<Source>,
+    pub clock_skew: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceView {
+    pub kind: StuckKind,
+    pub line: String,
+    pub source: Source,
+    pub since: Option<Wall>,
+    pub until: Option<Wall>,
+}
+
+/// Whether somebody watches this agent at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    Live,
+    /// The sidecar vanished.
+    Lost,
+    /// The sidecar was stopped.
+    Stopped,
+    /// No sidecar ever reported it.
+    None,
+}
+
+impl Link {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Lost => "lost",
+            Self::Stopped => "stopped",
+            Self::None => "none",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Live, Self::Lost, Self::Stopped, Self::None].into_iter().find(|link| link.as_str() == word)
+    }
+}
+
+/// What will change by time alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextView {
+    pub at: Wall,
+    pub becomes: State,
+    pub kind: Option<StuckKind>,
+    pub because: String,
+}
+
+/// One signal as `fleet explain` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalLine {
+    pub signal: String,
+    pub says: String,
+    pub source: Option<Source>,
+    pub age: Option<Duration>,
+}
+
+pub(super) fn of(
+    key: &AgentKey,
+    entry: &Entry,
+    host: Option<&Host>,
+    name: String,
+    thresholds: &Thresholds,
+    now: Now,
+    day_start: Wall,
+) -> AgentView {
+    let signals = entry.signals();
+    let verdict = assess(&signals, thresholds, now.mono);
+    let slot = entry.best();
+    let pane_alive = match signals.pane {
+        PaneSignal::Alive => Some(true),
+        PaneSignal::Dead { .. } | PaneSignal::Gone => Some(false),
+        PaneSignal::Unreachable { .. } | PaneSignal::Unknown => None,
+    };
+    let (pane_id, pane_pid, pane_command, pane_title) = match slot.map(|slot| &slot.seen.pane) {
+        Some(Pane::Alive { id, pid, command, title }) => {
+            (Some(id.clone()), Some(*pid), Some(command.clone()), Some(title.clone()))
+        }
+        _ => (None, None, None, None),
+    };
+    let systemd_known = host.is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
+    let word = |value: Option<&String>| match value {
+        Some(word) => word.clone(),
+        None if systemd_known && entry.roster.is_some() => "not-found".to_owned(),
+        None => "unknown".to_owned(),
+    };
+    AgentView {
+        name: name.clone(),
+        runtime: entry.roster.as_ref().map(|roster| roster.runtime.clone()).or_else(|| entry.runtime.clone()),
+        class: entry.roster.as_ref().map(|roster| roster.class.clone()),
+        alias: entry.roster.as_ref().and_then(|roster| roster.alias.clone()),
+        account: entry.roster.as_ref().and_then(|roster| roster.account.clone()),
+        managed: entry.roster.is_some(),
+        systemd_active: word(entry.unit.as_ref().map(|unit| &unit.active)),
+        systemd_enabled: word(entry.unit.as_ref().map(|unit| &unit.enabled)),
+        pane_alive,
+        pane_id,
+        pane_pid,
+        pane_command,
+        pane_title,
+        idle: signals.last_activity.map(|moved| moved.age_at(now.mono)),
+        heartbeat: beat(slot, now),
+        state: verdict.state,
+        kind: verdict.kind,
+        since: entry.standing.as_ref().map_or(now.wall, |standing| standing.since),
+        reason: verdict.reason.clone(),
+        evidence: verdict.evidence.iter().map(|evidence| evidence_view(evidence, now)).collect(),
+        draft: slot.and_then(|slot| slot.seen.draft),
+        drift: drift::find(&drift::Facts {
+            name: &key.session,
+            roster: entry.roster.as_ref(),
+            roster_known: host.is_some_and(|host| !host.planes.roster.path.is_empty() && host.planes.roster.error.is_none()),
+            unit: entry.unit.as_ref(),
+            session_exists: pane_alive.map(|alive| alive || matches!(signals.pane, PaneSignal::Dead { .. })),
+            runtime_seen: slot.and_then(|slot| slot.seen.runtime.as_ref()),
+        }),
+        model: slot.and_then(|slot| slot.seen.model.clone()),
+        conversation: slot.and_then(|slot| slot.seen.conversation.clone()),
+        tokens_today: entry.book.since(day_start),
+        by_model: entry.book.by_model.clone(),
+        transitions: entry.transitions.clone(),
+        link: link(slot),
+        next: verdict.next.as_ref().map(|next| NextView {
+            at: now.wall_of(next.at),
+            becomes: next.becomes,
+            kind: next.kind,
+            because: next.because.clone(),
+        }),
+        signals: lines(entry, slot, now),
+        generation: entry.generation,
+        key: key.clone(),
+    }
+}
+
+fn evidence_view(evidence: &EvidenceSignal, now: Now) -> EvidenceView {
+    EvidenceView {
+        kind: evidence.kind,
+        line: evidence.line.clone(),
+        source: evidence.source,
+        since: evidence.since.map(|since| now.wall_of(since)),
+        until: evidence.until.map(|until| now.wall_of(until)),
+    }
+}
+
+fn link(slot: Option<&Slot>) -> Link {
+    match slot {
+        None => Link::None,
+        Some(slot) if slot.connected => Link::Live,
+        Some(slot) if slot.stopped => Link::Stopped,
+        Some(_) => Link::Lost,
+    }
+}
+
+fn beat(slot: Option<&Slot>, now: Now) -> BeatView {
+    let Some((slot, beat)) = slot.and_then(|slot| Some((slot, slot.seen.heartbeat.as_ref()?))) else {
+        return BeatView {
+            ts: None,
+            pid: None,
+            status: None,
+            age: None,
+            health: Health::Unknown,
+            source: None,
+            clock_skew: false,
+        };
+    };
+    let confirmed = slot.at.mono.minus(beat.age);
+    let age = confirmed.age_at(now.mono);
+    BeatView {
+        ts: Some(now.wall_of(confirmed)),
+        pid: beat.pid,
+        status: beat.status,
+        age: Some(age),
+        health: heartbeat::health(age, beat.interval),
+        source: Some(beat.source),
+        clock_skew: beat.clock_skew,
+    }
+}
+
+/// The signals in their order of precedence, what is missing included.
+fn lines(entry: &Entry, slot: Option<&Slot>, now: Now) -> Vec<SignalLine> {
+    let line = |signal: &str, says: String, source, at: Option<Mono>| SignalLine {
+        signal: signal.to_owned(),
+        says,
+        source,
+        age: at.map(|at| at.age_at(now.mono)),
+    };
+    let Some(slot) = slot else {
+        return vec![line("pane", describe_pane_signal(&entry.signals().pane), Some(Source::Tmux), None)];
+    };
+    let at = slot.at.mono;
+    let mut lines = vec![
+        line("pane", describe_pane(&slot.seen.pane), Some(Source::Tmux), Some(at)),
+        line("process", describe_process(&slot.seen.process), Some(Source::Process), Some(at)),
+    ];
+    lines.push(match &slot.seen.native {
+        Some(native) => {
+            line("native", native.state.as_str().to_owned(), Some(native.source), native.since.map(|since| at.minus(since)))
+        }
+        None => line("native", "nothing known".to_owned(), None, None),
+    });
+    for evidence in &slot.seen.evidence {
+        lines.push(line(
+            "evidence",
+            format!("{}: {}", evidence.kind.as_str(), evidence.line),
+            Some(evidence.source),
+            Some(at.minus(evidence.confirmed)),
+        ));
+    }
+    lines.push(match &slot.seen.heartbeat {
+        Some(beat) => line(
+            "heartbeat",
+            format!("{}, every {}", beat.status.map_or("no status", Status::as_str), humanize(beat.interval)),
+            Some(beat.source),
+            Some(at.minus(beat.age)),
+        ),
+        None => line("heartbeat", "none known".to_owned(), None, None),
+    });
+    lines.push(match slot.seen.idle {
+        Some(idle) => {
+            let moved = at.minus(idle);
+            line("idle", format!("nothing moved for {}", humanize(moved.age_at(now.mono))), Some(Source::Tmux), Some(moved))
+        }
+        None => line("idle", "unknown".to_owned(), None, None),
+    });
+    lines
+}
+
+fn describe_pane(pane: &Pane) -> String {
+    match pane {
+        Pane::Alive { id, pid, command, .. } => format!("alive: {id}, pid {pid}, {command}"),
+        Pane::Dead { status, signal } => match (signal, status) {
+            (Some(signal), _) => format!("dead by signal {signal}"),
+            (None, Some(status)) => format!("dead with status {status}"),
+            (None, None) => "dead".to_owned(),
+        },
+        Pane::Gone => "gone".to_owned(),
+        Pane::Unreachable { why } => format!("unreachable: {why}"),
+    }
+}
+
+fn describe_pane_signal(pane: &PaneSignal) -> String {
+    match pane {
+        PaneSignal::Gone => "no such session".to_owned(),
+        PaneSignal::Unreachable { why } => format!("unreachable: {why}"),
+        PaneSignal::Alive | PaneSignal::Dead { .. } | PaneSignal::Unknown => "nobody looked yet".to_owned(),
+    }
+}
+
+fn describe_process(process: &Process) -> String {
+    match process {
+        Process::Running { pid, name, stopped: false } => format!("{name} runs as pid {pid}"),
+        Process::Running { pid, name, stopped: true } => format!("{name}, pid {pid}, is stopped"),
+        Process::Shell { name } => format!("a shell ({name}) has the pane"),
+        Process::Exited => "ended".to_owned(),
+        Process::Unknown => "unknown".to_owned(),
+    }
+}

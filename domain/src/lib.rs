@@ -1,0 +1,18 @@
+//! The rules of Mosaic Fleet, pure: values and a passed-in [`Now`] go in, values come out.
+//!
+//! Nothing here reads a clock, a file, a socket or the environment, and nothing is async; `domain/clippy.toml`
+//! makes each of these a build error. Who observes lives in `adapters`, who speaks on the wire in `proto`.
+
+pub mod drift;
+pub mod fleet;
+pub mod heartbeat;
+pub mod ids;
+pub mod observation;
+pub mod readiness;
+pub mod roster;
+pub mod text;
+pub mod time;
+pub mod usage;
+
+pub use ids::{AgentKey, AgentName, HostId, RuntimeName, SessionId, SocketName, TenantId};
+pub use time::{Mono, Now, Wall};

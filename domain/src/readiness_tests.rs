@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const INTERVAL: Duration = heartbeat::DEFAULT_INTERVAL;
+
+fn quiet() -> Signals {
+    Signals {
+        pane: PaneSignal::Alive,
+        process: ProcessSignal::Running { stopped: false },
+        evidence: Vec::new(),
+        heartbeat: Some(BeatSignal { confirmed: Mono(0), interval: INTERVAL, status: None }),
+        native: None,
+        last_activity: Some(Mono(0)),
+    }
+}
+
+fn permission() -> EvidenceSignal {
+    EvidenceSignal {
+        kind: StuckKind::Permission,
+        line: "permission prompt".to_owned(),
+        source: Source::StateFile,
+        since: Some(Mono(0)),
+        confirmed: Mono(0),
+        until: None,
+    }
+}
+
+fn state(signals: &Signals, now: i64) -> State {
+    assess(signals, &Thresholds::default(), Mono(now)).state
+}
+
+#[test]
+fn each_row_gives_way_only_to_the_rows_above_it() {
+    let mut signals = quiet();
+    assert_eq!(state(&signals, 1), State::Working);
+    signals.native = Some(NativeSignal { state: NativeState::TurnEnded, since: None, source: Source::StateFile });
+    assert_eq!(state(&signals, 1), State::Available);
+    signals.native = Some(NativeSignal { state: NativeState::Busy, since: None, source: Source::StateFile });
+    assert_eq!(state(&signals, 1), State::Working);
+    assert_eq!(state(&signals, 45_001), State::Stale);
+    signals.heartbeat = None;
+    assert_eq!(state(&signals, 1), State::Unknown);
+    signals.evidence = vec![permission()];
+    assert_eq!(state(&signals, 1), State::Stuck);
+    signals.pane = PaneSignal::Unreachable { why: "no answer in 2s".to_owned() };
+    assert_eq!(state(&signals, 1), State::Unknown);
+    signals.process = ProcessSignal::LeftToShell { shell: "bash".to_owned() };
+    assert_eq!(state(&signals, 1), State::Dead);
+}
+
+#[test]
+fn long_idleness_is_available_never_stuck() {
+    let mut signals = quiet();
+    let month = 30 * 86_400_000;
+    signals.heartbeat = Some(BeatSignal { confirmed: Mono(month), interval: INTERVAL, status: None });
+    let verdict = assess(&signals, &Thresholds::default(), Mono(month));
+    assert_eq!((verdict.state, verdict.kind), (State::Available, None));
+}
+
+#[test]
+fn a_limit_holds_until_its_reset_however_old_and_says_when_it_ends() {
+    let mut signals = quiet();
+    let hour = 3_600_000;
+    signals.heartbeat = Some(BeatSignal { confirmed: Mono(hour), interval: Duration::from_secs(7200), status: None });
+    signals.evidence = vec![EvidenceSignal { kind: StuckKind::UsageLimit, until: Some(Mono(2 * hour)), ..permission() }];
+    let verdict = assess(&signals, &Thresholds::default(), Mono(hour));
+    assert_eq!((verdict.state, verdict.kind), (State::Stuck, Some(StuckKind::UsageLimit)));
+    let next = verdict.next.unwrap();
+    assert_eq!((next.at, next.becomes), (Mono(2 * hour), State::Available));
+    assert_eq!(next.because, "the limit resets");
+}
+
+#[test]
+fn a_stopped_process_is_frozen_and_a_dead_one_cannot_be_stuck() {
+    let mut signals = Signals { process: ProcessSignal::Running { stopped: true }, ..quiet() };
+    assert_eq!(assess(&signals, &Thresholds::default(), Mono(1)).kind, Some(StuckKind::Frozen));
+    signals.process = ProcessSignal::Exited;
+    signals.evidence = vec![permission()];
+    let verdict = assess(&signals, &Thresholds::default(), Mono(1));
+    assert_eq!((verdict.state, verdict.kind), (State::Dead, None));
+    assert!(verdict.evidence.is_empty());
+}
+
+#[test]
+fn the_next_deadline_of_a_healthy_agent_is_its_heartbeat() {
+    let next = assess(&quiet(), &Thresholds::default(), Mono(1)).next.unwrap();
+    assert_eq!((next.at, next.becomes), (Mono(45_001), State::Stale));
+}
+
+fn any_signals() -> impl Strategy<Value = Signals> {
+    let time = || -1_000_000i64..1_000_000;
+    let pane = prop_oneof![
+        4 => Just(PaneSignal::Alive),
+        1 => Just(PaneSignal::Gone),
+        1 => Just(PaneSignal::Dead { status: Some(1), signal: None }),
+        1 => Just(PaneSignal::Unreachable { why: "x".to_owned() }),
+        1 => Just(PaneSignal::Unknown),
+    ];
+    let process = prop_oneof![
+        4 => any::<bool>().prop_map(|stopped| ProcessSignal::Running { stopped }),
+        1 => Just(ProcessSignal::Exited),
+        1 => Just(ProcessSignal::LeftToShell { shell: "bash".to_owned() }),
+        1 => Just(ProcessSignal::Unknown),
+    ];
+    let evidence = (0usize..StuckKind::ALL.len(), time(), proptest::option::of(time())).prop_map(|(kind, at, until)| {
+        EvidenceSignal {
+            kind: StuckKind::ALL[kind],
+            line: String::new(),
+            source: Source::Screen,
+            since: None,
+            confirmed: Mono(at),
+            until: until.map(Mono),
+        }
+    });
+    let beat = (time(), 1u64..100, 0u8..3).prop_map(|(at, secs, status)| BeatSignal {
+        confirmed: Mono(at),
+        interval: Duration::from_secs(secs),
+        status: [None, Some(heartbeat::Status::Ok), Some(heartbeat::Status::Busy)][usize::from(status)],
+    });
+    let native = (0usize..4).prop_map(|state| NativeSignal {
+        state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting][state],
+        since: None,
+        source: Source::Hook,
+    });
+    (
+        pane,
+        process,
+        proptest::collection::vec(evidence, 0..3),
+        proptest::option::of(beat),
+        proptest::option::of(native),
+        proptest::option::of(time()),
+    )
+        .prop_map(|(pane, process, evidence, heartbeat, native, moved)| Signals {
+            pane,
+            process,
+            evidence,
+            heartbeat,
+            native,
+            last_activity: moved.map(Mono),
+        })
+}
+
+/// The table of the specification, row by row, written a second time as conditions that stand alone.
+fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
+    let thresholds = Thresholds::default();
+    let running = matches!(signals.process, ProcessSignal::Running { .. });
+    let stopped = matches!(signals.process, ProcessSignal::Running { stopped: true });
+    let fresh = |at: Mono, by: Duration| now.0 - at.0 <= by.as_millis() as i64;
+    let interval = signals.heartbeat.map_or(INTERVAL, |beat| beat.interval);
+    let evidence = signals.evidence.iter().any(|e| e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset));
+    let native = signals.native.map(|native| native.state);
+    let busy = matches!(native, Some(NativeState::Busy | NativeState::Background));
+    let over = native == Some(NativeState::TurnEnded);
+    let beat_busy = signals.heartbeat.is_some_and(|beat| beat.status == Some(heartbeat::Status::Busy));
+    let idle = signals.last_activity.map(|moved| moved.age_at(now));
+    let gone = matches!(signals.pane, PaneSignal::Gone | PaneSignal::Dead { .. });
+    let left = matches!(signals.process, ProcessSignal::Exited | ProcessSignal::LeftToShell { .. });
+    [
+        (gone || left, State::Dead),
+        (matches!(signals.pane, PaneSignal::Unreachable { .. }), State::Unknown),
+        (running && (stopped || evidence), State::Stuck),
+        (signals.heartbeat.is_none(), State::Unknown),
+        (signals.heartbeat.is_some_and(|beat| !fresh(beat.confirmed, beat.interval * 3)), State::Stale),
+        (busy || (!over && beat_busy), State::Working),
+        (!over && idle.is_some_and(|idle| idle < thresholds.activity), State::Working),
+        (over || idle.is_some_and(|idle| idle >= thresholds.activity), State::Available),
+        (true, State::Unknown),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_first_row_that_holds_decides(signals in any_signals(), now in -1_500_000i64..1_500_000) {
+        let verdict = assess(&signals, &Thresholds::default(), Mono(now));
+        let row = rows(&signals, Mono(now)).into_iter().find(|(holds, _)| *holds).unwrap();
+        prop_assert_eq!(verdict.state, row.1);
+        prop_assert_eq!(verdict.state == State::Stuck, verdict.kind.is_some());
+    }
+
+    #[test]
+    fn nothing_changes_before_the_announced_deadline_and_something_does_at_it(
+        signals in any_signals(), now in -1_500_000i64..1_500_000, part in 0.0f64..1.0,
+    ) {
+        let thresholds = Thresholds::default();
+        let verdict = assess(&signals, &thresholds, Mono(now));
+        let end = verdict.next.as_ref().map_or(now + 4_000_000, |next| next.at.0 - 1);
+        let between = now + ((end - now) as f64 * part) as i64;
+        for moment in [between, end] {
+            let then = assess(&signals, &thresholds, Mono(moment));
+            prop_assert_eq!((then.state, then.kind), (verdict.state, verdict.kind));
+        }
+        if let Some(next) = &verdict.next {
+            prop_assert!(next.at > Mono(now));
+            let then = assess(&signals, &thresholds, next.at);
+            prop_assert_eq!((then.state, then.kind), (next.becomes, next.kind));
+            prop_assert_ne!((then.state, then.kind), (verdict.state, verdict.kind));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What is installed on a user's machine: where its home is, and the files that are put there.
+
+pub mod home;
+
+pub use home::Home;
