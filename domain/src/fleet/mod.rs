@@ -25,7 +25,7 @@ use crate::time::{Mono, Now, Wall};
 use entry::{Entry, Standing};
 
 pub use event::{Effect, Event, ReporterId, Restored, Transition};
-pub use view::{AgentView, BeatView, Link, NextView, SignalLine};
+pub use view::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine};
 
 /// How long an unmanaged agent that died stays on the list before it is forgotten.
 pub const LINGER: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,205 @@
+//! What readers see: agents and transitions.
+
+use std::collections::BTreeMap;
+
+use fleet_domain::drift::{Drift, Kind};
+use fleet_domain::fleet::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine, Transition};
+use fleet_domain::heartbeat::Health;
+use fleet_domain::ids::{RuntimeName, SessionId};
+use fleet_domain::time::Wall;
+
+use super::Invalid;
+use super::scalar::{
+    duration, key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb,
+    state_from_pb, state_to_pb, status_from_pb, status_to_pb,
+};
+use super::usage::{tokens_from_pb, tokens_to_pb};
+use crate::pb;
+
+/// `detailed` adds the signals, which only a reader of one agent wants.
+pub fn agent_to_pb(view: &AgentView, detailed: bool) -> pb::Agent {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    pb::Agent {
+        key: Some(key_to_pb(&view.key)),
+        name: view.name.clone(),
+        runtime: view.runtime.as_ref().map(ToString::to_string).unwrap_or_default(),
+        class: view.class.clone(),
+        alias: text(&view.alias),
+        account: text(&view.account),
+        managed: view.managed,
+        systemd_active: view.systemd_active.clone(),
+        systemd_enabled: view.systemd_enabled.clone(),
+        pane_alive: view.pane_alive,
+        pane_id: view.pane_id.clone(),
+        pane_pid: view.pane_pid,
+        pane_command: view.pane_command.clone(),
+        pane_title: view.pane_title.clone(),
+        idle_ms: view.idle.map(ms),
+        heartbeat: Some(beat_to_pb(&view.heartbeat)),
+        state: state_to_pb(view.state) as i32,
+        kind: kind_to_pb(view.kind) as i32,
+        since_unix_ms: view.since.0,
+        reason: view.reason.clone(),
+        evidence: view.evidence.iter().map(evidence_to_pb).collect(),
+        draft: view.draft,
+        drift: view
+            .drift
+            .iter()
+            .map(|drift| pb::Drift {
+                kind: drift.kind.as_str().to_owned(),
+                detail: drift.detail.clone(),
+                remedy: drift.remedy.clone(),
+            })
+            .collect(),
+        model: text(&view.model),
+        conversation: view.conversation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tokens_today: Some(tokens_to_pb(&view.tokens_today)),
+        by_model: view
+            .by_model
+            .iter()
+            .map(|(model, tokens)| pb::ModelTokens { model: model.clone(), tokens: Some(tokens_to_pb(tokens)) })
+            .collect(),
+        link: view.link.as_str().to_owned(),
+        next: view.next.as_ref().map(|next| pb::Next {
+            at_unix_ms: next.at.0,
+            becomes: state_to_pb(next.becomes) as i32,
+            kind: kind_to_pb(next.kind) as i32,
+            because: next.because.clone(),
+        }),
+        signals: if detailed { view.signals.iter().map(signal_to_pb).collect() } else { Vec::new() },
+        generation: view.generation,
+    }
+}
+
+fn beat_to_pb(beat: &BeatView) -> pb::AgentBeat {
+    pb::AgentBeat {
+        ts_unix_ms: beat.ts.map(|ts| ts.0),
+        pid: beat.pid,
+        status: status_to_pb(beat.status),
+        age_ms: beat.age.map(ms),
+        health: beat.health.as_str().to_owned(),
+        source: source_to_pb(beat.source),
+        clock_skew: beat.clock_skew,
+    }
+}
+
+fn evidence_to_pb(evidence: &EvidenceView) -> pb::AgentEvidence {
+    pb::AgentEvidence {
+        kind: kind_to_pb(Some(evidence.kind)) as i32,
+        line: evidence.line.clone(),
+        source: source_to_pb(Some(evidence.source)),
+        since_unix_ms: evidence.since.map(|since| since.0),
+        until_unix_ms: evidence.until.map(|until| until.0),
+    }
+}
+
+fn signal_to_pb(line: &SignalLine) -> pb::Signal {
+    pb::Signal {
+        signal: line.signal.clone(),
+        says: line.says.clone(),
+        source: source_to_pb(line.source),
+        age_ms: line.age.map(ms),
+    }
+}
+
+pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
+    let state = state_from_pb(agent.state).ok_or(Invalid::Missing("agent.state"))?;
+    let heartbeat = agent.heartbeat.as_ref().ok_or(Invalid::Missing("agent.heartbeat"))?;
+    Ok(AgentView {
+        key: key_from_pb(agent.key.as_ref().ok_or(Invalid::Missing("agent.key"))?),
+        name: name(&agent.name),
+        runtime: some(&agent.runtime).map(|runtime| RuntimeName::new(&runtime)),
+        class: agent.class.as_deref().map(name),
+        alias: some(&agent.alias),
+        account: some(&agent.account),
+        managed: agent.managed,
+        systemd_active: name(&agent.systemd_active),
+        systemd_enabled: name(&agent.systemd_enabled),
+        pane_alive: agent.pane_alive,
+        pane_id: agent.pane_id.as_deref().map(name),
+        pane_pid: agent.pane_pid,
+        pane_command: agent.pane_command.as_deref().map(name),
+        pane_title: agent.pane_title.as_deref().map(name),
+        idle: agent.idle_ms.map(duration),
+        heartbeat: BeatView {
+            ts: heartbeat.ts_unix_ms.map(Wall),
+            pid: heartbeat.pid,
+            status: status_from_pb(heartbeat.status),
+            age: heartbeat.age_ms.map(duration),
+            health: match heartbeat.health.as_str() {
+                "healthy" => Health::Healthy,
+                "stale" => Health::Stale,
+                _ => Health::Unknown,
+            },
+            source: source_from_pb(heartbeat.source),
+            clock_skew: heartbeat.clock_skew,
+        },
+        state,
+        kind: kind_from_pb(agent.kind),
+        since: Wall(agent.since_unix_ms),
+        reason: name(&agent.reason),
+        evidence: agent
+            .evidence
+            .iter()
+            .filter_map(|evidence| {
+                Some(EvidenceView {
+                    kind: kind_from_pb(evidence.kind)?,
+                    line: name(&evidence.line),
+                    source: source_from_pb(evidence.source)?,
+                    since: evidence.since_unix_ms.map(Wall),
+                    until: evidence.until_unix_ms.map(Wall),
+                })
+            })
+            .collect(),
+        draft: agent.draft,
+        drift: agent
+            .drift
+            .iter()
+            .filter_map(|drift| {
+                Some(Drift { kind: Kind::parse(&drift.kind)?, detail: name(&drift.detail), remedy: name(&drift.remedy) })
+            })
+            .collect(),
+        model: some(&agent.model),
+        conversation: some(&agent.conversation).map(|id| SessionId::new(&id)),
+        tokens_today: agent.tokens_today.as_ref().map(tokens_from_pb).unwrap_or_default(),
+        by_model: agent
+            .by_model
+            .iter()
+            .map(|entry| (name(&entry.model), entry.tokens.as_ref().map(tokens_from_pb).unwrap_or_default()))
+            .collect(),
+        transitions: BTreeMap::new(),
+        link: Link::parse(&agent.link).unwrap_or(Link::None),
+        next: agent.next.as_ref().and_then(|next| {
+            Some(NextView {
+                at: Wall(next.at_unix_ms),
+                becomes: state_from_pb(next.becomes)?,
+                kind: kind_from_pb(next.kind),
+                because: name(&next.because),
+            })
+        }),
+        signals: agent
+            .signals
+            .iter()
+            .map(|line| SignalLine {
+                signal: name(&line.signal),
+                says: name(&line.says),
+                source: source_from_pb(line.source),
+                age: line.age_ms.map(duration),
+            })
+            .collect(),
+        generation: agent.generation,
+    })
+}
+
+pub fn transition_to_pb(transition: &Transition) -> pb::Transition {
+    let decisive = transition.kind.and_then(|kind| transition.evidence.iter().find(|evidence| evidence.kind == kind));
+    pb::Transition {
+        key: Some(key_to_pb(&transition.key)),
+        at_unix_ms: transition.at.0,
+        from: transition.from.map_or(pb::State::Unspecified, state_to_pb) as i32,
+        to: state_to_pb(transition.to) as i32,
+        kind: kind_to_pb(transition.kind) as i32,
+        reason: transition.reason.clone(),
+        evidence: decisive.map(|evidence| evidence.line.clone()).unwrap_or_default(),
+    }
+}

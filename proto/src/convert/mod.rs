@@ -1,0 +1,30 @@
+//! Wire ↔ domain. Reading is total: what does not fit is an [`Invalid`] that names the field, text is cleaned, lists
+//! are bounded. Writing cannot fail.
+
+mod agent;
+mod observation;
+mod scalar;
+mod usage;
+
+pub use agent::{agent_from_pb, agent_to_pb, transition_to_pb};
+pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
+pub use scalar::{key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb};
+pub use usage::{UsageBatch, batch_from_pb, batch_to_pb};
+
+/// A message that does not say what it must, or says too much.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{field} holds {count}, more than the {limit} allowed")]
+    TooMany { field: &'static str, count: usize, limit: usize },
+    #[error("{field} is not valid: {why}")]
+    Bad { field: &'static str, why: String },
+}
+
+pub(crate) fn bounded(field: &'static str, count: usize, limit: usize) -> Result<(), Invalid> {
+    if count > limit { Err(Invalid::TooMany { field, count, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! What one message may hold. A peer that sends more is cut off; it cannot grow anybody's memory.
+
+/// One encoded message on a Report stream, in bytes.
+pub const MAX_REPORT_BYTES: usize = 256 << 10;
+/// One encoded answer to a query, in bytes: ten thousand agents fit.
+pub const MAX_QUERY_BYTES: usize = 64 << 20;
+/// Usage records in a batch.
+pub const MAX_RECORDS: usize = 512;
+/// Pieces of evidence in an observation.
+pub const MAX_EVIDENCE: usize = 16;
+/// Agents in a roster, units in a plane.
+pub const MAX_ENTRIES: usize = 20_000;
+/// A cursor, in bytes.
+pub const MAX_CURSOR: usize = 1024;
+/// An identity, name or path, in characters.
+pub const MAX_NAME: usize = 512;
+/// A line for people, in characters.
+pub const MAX_LINE: usize = 240;
