@@ -1,3 +1,15 @@
 //! The edge to the machine, one module per source: values come out, decisions are taken elsewhere.
+//!
+//! [`look`] joins the sources of one session, [`host`] those of a whole host.
 
+pub mod files;
+pub mod heartbeat_file;
+pub mod host;
+pub mod identity;
+pub mod look;
+pub mod pidfd;
+pub mod procfs;
+pub mod roster_file;
+pub mod runtimes;
+pub mod tail;
 pub mod tmux;

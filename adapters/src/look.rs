@@ -1,0 +1,137 @@
+//! One session looked at once: tmux's row, the kernel's view of its processes, and the runtime's own words joined
+//! into an observation. Decides nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fleet_domain::heartbeat;
+use fleet_domain::observation::{Beat, NativeState, Observation, Pane, Process, Source};
+use fleet_domain::roster::is_shell;
+use fleet_domain::{RuntimeName, SocketName, Wall};
+
+use crate::procfs::{self, Stat};
+use crate::runtimes::{self, NativeReading};
+use crate::tmux::PaneRow;
+use crate::heartbeat_file;
+
+/// What a look found in a pane's processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub process: Process,
+    pub runtime: Option<RuntimeName>,
+    /// The runtime's process.
+    pub stat: Option<Stat>,
+    /// The terminal's foreground group when we looked; while it and the runtime stay, nothing has changed.
+    pub foreground: Option<u32>,
+}
+
+/// Walks the pane's process tree.
+pub fn processes(pane_pid: u32) -> Found {
+    let tree = procfs::tree(pane_pid);
+    let foreground = tree.first().and_then(|stat| stat.foreground);
+    if let Some((runtime, stat)) = runtimes::find(&tree) {
+        let process = Process::Running { pid: stat.pid, name: stat.comm.clone(), stopped: stat.stopped() };
+        return Found { process, runtime: Some(runtime), stat: Some(stat.clone()), foreground };
+    }
+    let leader = tree
+        .iter()
+        .find(|stat| Some(stat.pid) == foreground)
+        .or_else(|| tree.iter().find(|stat| Some(stat.group) == foreground))
+        .or(tree.first());
+    let process = match leader {
+        None => Process::Exited,
+        Some(stat) if stat.ended() => Process::Exited,
+        Some(stat) if is_shell(&stat.comm) => Process::Shell { name: stat.comm.clone() },
+        Some(stat) => Process::Running { pid: stat.pid, name: stat.comm.clone(), stopped: stat.stopped() },
+    };
+    Found { process, runtime: None, stat: None, foreground }
+}
+
+/// Of a session's panes the one that runs a runtime, else the active one, else the first.
+pub fn choose(rows: &[PaneRow]) -> Option<(&PaneRow, Found)> {
+    let mut first = None;
+    for row in rows.iter().filter(|row| row.active).chain(rows.iter().filter(|row| !row.active)) {
+        let found = if row.dead { dead() } else { processes(row.pid) };
+        if found.runtime.is_some() {
+            return Some((row, found));
+        }
+        first.get_or_insert((row, found));
+    }
+    first
+}
+
+fn dead() -> Found {
+    Found { process: Process::Exited, runtime: None, stat: None, foreground: None }
+}
+
+/// How long nothing moved: the later of what tmux and the terminal say. A future time is no idleness.
+pub fn idle(row: &PaneRow, now: SystemTime) -> Option<Duration> {
+    let by_tmux = row.activity.and_then(|seconds| u64::try_from(seconds).ok()).map(|seconds| {
+        now.duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap_or_default()
+    });
+    let by_terminal = procfs::terminal_idle(Path::new(&row.tty), now);
+    by_tmux.into_iter().chain(by_terminal).min()
+}
+
+pub fn pane(row: &PaneRow) -> Pane {
+    if row.dead {
+        return Pane::Dead { status: row.dead_status, signal: row.dead_signal };
+    }
+    Pane::Alive { id: row.pane.clone(), pid: row.pid, command: row.command.clone(), title: row.title.clone() }
+}
+
+/// The runtime's answer of this moment, where it gives one.
+pub fn beat(reading: Option<&NativeReading>, stat: Option<&Stat>, interval: Duration) -> Option<Beat> {
+    let native = reading?.native.as_ref()?;
+    let stat = stat.filter(|stat| !stat.stopped())?;
+    Some(Beat { age: Duration::ZERO, interval, pid: Some(stat.pid), status: Some(status(native.state)), source: native.source, clock_skew: false })
+}
+
+pub fn status(state: NativeState) -> heartbeat::Status {
+    match state {
+        NativeState::Busy | NativeState::Background => heartbeat::Status::Busy,
+        NativeState::TurnEnded | NativeState::Waiting => heartbeat::Status::Ok,
+    }
+}
+
+/// What a heartbeat file says, on the reader's clock; nothing where there is none or it cannot be read.
+pub fn beat_of_file(path: &Path, default_interval: Duration, now: Wall) -> Option<Beat> {
+    let beat = heartbeat_file::read(path).ok().flatten()?;
+    Some(Beat {
+        age: beat.ts.age_at(now),
+        interval: beat.interval.unwrap_or(default_interval),
+        pid: beat.pid,
+        status: beat.status,
+        source: beat.source.as_deref().and_then(Source::parse).unwrap_or(Source::HeartbeatFile),
+        clock_skew: beat.ts > now.plus(Duration::from_secs(2)),
+    })
+}
+
+/// Everything one look gives, with what a follower needs to go on from here.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub observation: Observation,
+    pub found: Found,
+    pub transcript: Option<PathBuf>,
+}
+
+/// Looks at one session once.
+pub fn session(socket: &SocketName, name: &str, rows: &[PaneRow], interval: Duration, now: SystemTime) -> Option<Look> {
+    let (row, found) = choose(rows)?;
+    let reading = found.runtime.as_ref().zip(found.stat.as_ref()).and_then(|(runtime, stat)| runtimes::native(runtime, stat));
+    let observation = Observation {
+        socket: socket.clone(),
+        session: name.to_owned(),
+        pane: pane(row),
+        process: found.process.clone(),
+        runtime: found.runtime.clone(),
+        heartbeat: beat(reading.as_ref(), found.stat.as_ref(), interval),
+        native: reading.as_ref().and_then(|reading| reading.native.clone()),
+        evidence: reading.as_ref().map(|reading| reading.evidence.clone()).unwrap_or_default(),
+        idle: idle(row, now),
+        model: None,
+        conversation: reading.as_ref().and_then(|reading| reading.conversation.clone()),
+        draft: None,
+    };
+    Some(Look { observation, found, transcript: reading.and_then(|reading| reading.transcript) })
+}

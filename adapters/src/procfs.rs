@@ -1,0 +1,155 @@
+//! Processes as the kernel shows them. What cannot be read is `None`: processes end at any moment.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fleet_domain::text;
+
+/// A pane's tree is walked no further than this.
+const MAX_TREE: usize = 128;
+const MAX_ENVIRON: u64 = 1 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub pid: u32,
+    pub comm: String,
+    /// The kernel's letter: R, S, D, T (stopped), t (traced), Z …
+    pub state: char,
+    pub parent: u32,
+    pub group: u32,
+    /// Foreground process group of the controlling terminal; `None` without one.
+    pub foreground: Option<u32>,
+    /// Clock ticks after boot; with the pid, what makes a process the same process.
+    pub start: u64,
+}
+
+impl Stat {
+    pub fn stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
+    pub fn ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name stands in parentheses and may itself hold blanks and parentheses.
+pub fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+    let text = String::from_utf8_lossy(bytes);
+    let (open, close) = (text.find('(')?, text.rfind(')')?);
+    let pid = text.get(..open)?.trim().parse().ok()?;
+    let comm = text::clean(text.get(open + 1..close)?, 64);
+    let fields: Vec<&str> = text.get(close + 1..)?.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<i64>().ok();
+    Some(Stat {
+        pid,
+        comm,
+        state: fields.first()?.chars().next()?,
+        parent: u32::try_from(number(1)?).ok()?,
+        group: u32::try_from(number(2)?).ok()?,
+        foreground: number(5).and_then(|group| u32::try_from(group).ok()).filter(|group| *group > 0),
+        start: u64::try_from(number(19)?).ok()?,
+    })
+}
+
+/// The arguments, cleaned; empty for a kernel thread or where it may not be read.
+pub fn arguments(pid: u32) -> Vec<String> {
+    let mut bytes = Vec::new();
+    let Ok(file) = fs::File::open(format!("/proc/{pid}/cmdline")) else { return Vec::new() };
+    if file.take(16 << 10).read_to_end(&mut bytes).is_err() {
+        return Vec::new();
+    }
+    bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty()).map(|part| text::clean(&String::from_utf8_lossy(part), 512)).collect()
+}
+
+/// One variable of a process's environment as it was started.
+pub fn environment(pid: u32, names: &[&str]) -> Vec<Option<PathBuf>> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut found = vec![None; names.len()];
+    let mut bytes = Vec::new();
+    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return found };
+    if file.take(MAX_ENVIRON).read_to_end(&mut bytes).is_err() {
+        return found;
+    }
+    for entry in bytes.split(|byte| *byte == 0) {
+        for (slot, name) in found.iter_mut().zip(names) {
+            if let Some(value) = entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+                && !value.is_empty()
+            {
+                *slot = Some(PathBuf::from(std::ffi::OsString::from_vec(value.to_vec())));
+            }
+        }
+    }
+    found
+}
+
+/// A process and its descendants, parents first; bounded.
+pub fn tree(root: u32) -> Vec<Stat> {
+    let mut queue = VecDeque::from([root]);
+    let mut found = Vec::new();
+    while let Some(pid) = queue.pop_front() {
+        if found.len() == MAX_TREE {
+            break;
+        }
+        let Some(stat) = stat(pid) else { continue };
+        queue.extend(children(pid));
+        found.push(stat);
+    }
+    found
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return Vec::new() };
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// The working directory of a process.
+pub fn directory(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+/// How long ago a terminal last carried output; the kernel keeps it to about eight seconds.
+pub fn terminal_idle(tty: &Path, now: SystemTime) -> Option<Duration> {
+    if !tty.starts_with("/dev/pts/") {
+        return None;
+    }
+    let moved = fs::metadata(tty).ok()?.modified().ok()?;
+    Some(now.duration_since(moved).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_with_blanks_and_parentheses_is_read_whole() {
+        let line = b"42 (a) (b c) T 1 42 42 34816 43 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 1";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!((stat.comm.as_str(), stat.stopped(), stat.foreground, stat.start), ("a) (b c", true, Some(43), 12345));
+    }
+
+    #[test]
+    fn we_see_ourselves() {
+        let me = std::process::id();
+        let stat = stat(me).unwrap();
+        assert_eq!(stat.pid, me);
+        assert!(tree(me).iter().any(|stat| stat.pid == me));
+        assert!(!arguments(me).is_empty());
+        assert!(environment(me, &["PATH", "FLEET_NO_SUCH_VARIABLE"])[1].is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_stat_is_an_answer_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_stat(&bytes);
+        }
+    }
+}

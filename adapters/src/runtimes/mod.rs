@@ -1,0 +1,112 @@
+//! The runtimes, one module each: how its process is recognised, what it says of itself, how its transcript reads.
+//!
+//! To add one: a module here with its `recognise`, an entry in [`KNOWN`], and what of [`native`] it can answer.
+
+pub mod claude;
+mod codex;
+mod opencode;
+mod pi;
+
+use fleet_domain::observation::{Evidence, Native};
+use fleet_domain::{RuntimeName, SessionId};
+
+use crate::procfs::{self, Stat};
+
+struct Known {
+    name: &'static str,
+    recognise: fn(&Program<'_>) -> bool,
+}
+
+const KNOWN: [Known; 4] = [
+    Known { name: claude::NAME, recognise: claude::recognise },
+    Known { name: codex::NAME, recognise: codex::recognise },
+    Known { name: opencode::NAME, recognise: opencode::recognise },
+    Known { name: pi::NAME, recognise: pi::recognise },
+];
+
+/// A process as far as recognition goes.
+struct Program<'a> {
+    comm: &'a str,
+    arguments: &'a [String],
+}
+
+impl Program<'_> {
+    /// The file name of argument zero.
+    fn name(&self) -> &str {
+        self.arguments.first().map_or(self.comm, |argument| base(argument))
+    }
+
+    /// The script that an interpreter runs, if it is one.
+    fn script(&self) -> Option<&str> {
+        if !matches!(self.comm, "node" | "bun" | "deno" | "MainThread") && !matches!(self.name(), "node" | "bun" | "deno") {
+            return None;
+        }
+        self.arguments.iter().skip(1).find(|argument| !argument.starts_with('-')).map(String::as_str)
+    }
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The runtime's process among those of a pane: the first of the tree that one of the runtimes recognises.
+pub fn find(tree: &[Stat]) -> Option<(RuntimeName, &Stat)> {
+    tree.iter().filter(|stat| !stat.ended()).find_map(|stat| {
+        let arguments = procfs::arguments(stat.pid);
+        recognise(&stat.comm, &arguments).map(|name| (RuntimeName::new(name), stat))
+    })
+}
+
+pub fn recognise(comm: &str, arguments: &[String]) -> Option<&'static str> {
+    let program = Program { comm, arguments };
+    KNOWN.iter().find(|known| (known.recognise)(&program)).map(|known| known.name)
+}
+
+/// What a runtime says of itself right now, without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NativeReading {
+    pub native: Option<Native>,
+    pub evidence: Vec<Evidence>,
+    pub conversation: Option<SessionId>,
+    /// Where its transcript of this conversation is, or will be.
+    pub transcript: Option<std::path::PathBuf>,
+}
+
+/// `None` where this runtime keeps no state that can be read from outside, or it cannot be trusted now.
+pub fn native(runtime: &RuntimeName, process: &Stat) -> Option<NativeReading> {
+    match runtime.as_str() {
+        claude::NAME => claude::native(process),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(comm: &str, arguments: &[&str]) -> Option<&'static str> {
+        recognise(comm, &arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn runtimes_are_recognised_however_they_were_started() {
+        assert_eq!(seen("claude", &["claude", "--model", "x"]), Some("claude"));
+        assert_eq!(seen("2.1.197", &["/home/u/.local/bin/claude"]), Some("claude"));
+        assert_eq!(seen("node", &["node", "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"]), Some("claude"));
+        assert_eq!(seen("node", &["node", "/usr/local/bin/codex"]), Some("codex"));
+        assert_eq!(seen("codex", &["/x/vendor/codex", "--no-daemon"]), Some("codex"));
+        assert_eq!(seen("MainThread", &["node", "--no-warnings", "/x/@openai/codex/bin/codex.js"]), Some("codex"));
+        assert_eq!(seen("opencode", &["opencode", "--port", "1"]), Some("opencode"));
+        assert_eq!(seen("pi", &["pi"]), Some("pi"));
+        assert_eq!(seen("node", &["node", "/x/@mariozechner/pi-coding-agent/dist/cli.js"]), Some("pi"));
+    }
+
+    #[test]
+    fn what_merely_mentions_a_runtime_is_not_one() {
+        assert_eq!(seen("vim", &["vim", "claude.md"]), None);
+        assert_eq!(seen("bash", &["bash", "-c", "claude"]), None);
+        assert_eq!(seen("node", &["node", "server.js", "codex"]), None);
+        assert_eq!(seen("tail", &["tail", "-f", "/home/u/.claude/x"]), None);
+        assert_eq!(seen("codex", &["codex", "app-server", "daemon"]), None);
+    }
+}
