@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fleet_domain::heartbeat;
-use fleet_domain::observation::{Beat, NativeState, Observation, Pane, Process, Source};
+use fleet_domain::observation::{Beat, Evidence, NativeState, Observation, Pane, Process, Source};
 use fleet_domain::roster::is_shell;
 use fleet_domain::{RuntimeName, SocketName, Wall};
 
 use crate::procfs::{self, Stat};
+use crate::runtimes::claude::{self, Ending};
 use crate::runtimes::{self, NativeReading};
 use crate::tmux::PaneRow;
 use crate::heartbeat_file;
@@ -107,6 +108,28 @@ pub fn beat_of_file(path: &Path, default_interval: Duration, now: Wall) -> Optio
     })
 }
 
+/// The runtime's own evidence, then the transcript's: a failure that nothing followed, unless a turn runs again.
+/// `confirmed` is how long ago the runtime last answered.
+pub fn evidence(reading: Option<&NativeReading>, ending: &Ending, confirmed: Duration, now: SystemTime) -> Vec<Evidence> {
+    let own = reading.iter().flat_map(|reading| reading.evidence.iter().cloned());
+    let mut evidence: Vec<Evidence> = own.map(|evidence| Evidence { confirmed, ..evidence }).collect();
+    let native = reading.and_then(|reading| reading.native.as_ref());
+    let over = native.is_none_or(|native| native.state == NativeState::TurnEnded);
+    if let (Some(failed), true) = (&ending.failed, over) {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at = failed.at.and_then(|at| u64::try_from(at.0).ok()).map(Duration::from_millis);
+        evidence.push(Evidence {
+            kind: failed.kind,
+            line: failed.line.clone(),
+            source: Source::Transcript,
+            since: at.map(|at| since_epoch.saturating_sub(at)),
+            confirmed,
+            until: failed.until,
+        });
+    }
+    evidence
+}
+
 /// Everything one look gives, with what a follower needs to go on from here.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -119,6 +142,8 @@ pub struct Look {
 pub fn session(socket: &SocketName, name: &str, rows: &[PaneRow], interval: Duration, now: SystemTime) -> Option<Look> {
     let (row, found) = choose(rows)?;
     let reading = found.runtime.as_ref().zip(found.stat.as_ref()).and_then(|(runtime, stat)| runtimes::native(runtime, stat));
+    let transcript = reading.as_ref().and_then(|reading| reading.transcript.clone());
+    let ending = transcript.as_deref().and_then(|path| claude::ending(path).ok()).unwrap_or_default();
     let observation = Observation {
         socket: socket.clone(),
         session: name.to_owned(),
@@ -127,11 +152,11 @@ pub fn session(socket: &SocketName, name: &str, rows: &[PaneRow], interval: Dura
         runtime: found.runtime.clone(),
         heartbeat: beat(reading.as_ref(), found.stat.as_ref(), interval),
         native: reading.as_ref().and_then(|reading| reading.native.clone()),
-        evidence: reading.as_ref().map(|reading| reading.evidence.clone()).unwrap_or_default(),
+        evidence: evidence(reading.as_ref(), &ending, Duration::ZERO, now),
         idle: idle(row, now),
-        model: None,
+        model: ending.model,
         conversation: reading.as_ref().and_then(|reading| reading.conversation.clone()),
         draft: None,
     };
-    Some(Look { observation, found, transcript: reading.and_then(|reading| reading.transcript) })
+    Some(Look { observation, found, transcript })
 }

@@ -1,1 +1,16 @@
-fn main() {}
+//! `fleet-sidecar`: beside each agent, or one for a host.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let options = fleet_sidecar::config::Options::parse();
+    match fleet_sidecar::app::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fleet-sidecar: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

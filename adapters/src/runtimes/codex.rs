@@ -13,3 +13,7 @@ pub(super) fn recognise(program: &Program<'_>) -> bool {
         None => program.name() == NAME,
     }
 }
+
+pub(super) fn recognises(screen: &str) -> bool {
+    super::last_lines(screen, 8).iter().any(|line| line.starts_with('›') || line.contains("esc to interrupt"))
+}

@@ -62,6 +62,9 @@ pub fn parse_panes(output: &[u8]) -> (Vec<PaneRow>, usize) {
 }
 
 fn parse_row(line: &str) -> Option<PaneRow> {
+    // A client that tmux does not believe to read UTF-8 gets the separator escaped.
+    let escaped = (!line.contains(SEPARATOR)).then(|| line.replace("\\037", &SEPARATOR.to_string()));
+    let line = escaped.as_deref().unwrap_or(line);
     let fields: Vec<&str> = line.splitn(FIELDS.len(), SEPARATOR).collect();
     let [session, pane, pid, dead, status, signal, active, pane_at, window_at, session_at, tty, server, command, title] =
         fields[..].try_into().ok()?;

@@ -90,6 +90,31 @@ impl Server {
         self.run("capture-pane", &["capture-pane", "-p", "-t", pane]).await
     }
 
+    /// What several panes show, in one call. A pane that vanished ends the call: those after it are missing.
+    pub async fn captures(&self, panes: &[String], mark: &str) -> Result<Vec<(String, String)>, TmuxError> {
+        let mut args: Vec<String> = Vec::new();
+        for pane in panes {
+            args.extend(["display-message", "-p"].map(str::to_owned));
+            args.push(format!("{mark}{}", pane.replace('%', "")));
+            args.extend([";", "capture-pane", "-p", "-t", pane, ";"].map(str::to_owned));
+        }
+        args.pop();
+        let output = self.run_all("capture-pane", &args).await?;
+        let text = String::from_utf8_lossy(&output);
+        let mut screens: Vec<(String, String)> = Vec::new();
+        for line in text.lines() {
+            match (line.strip_prefix(mark), screens.last_mut()) {
+                (Some(pane), _) => screens.push((format!("%{pane}"), String::new())),
+                (None, Some((_, screen))) => {
+                    screen.push_str(line);
+                    screen.push('\n');
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(screens)
+    }
+
     pub async fn has_session(&self, name: &str) -> Result<bool, TmuxError> {
         if !self.path().exists() {
             return Ok(false);
@@ -158,6 +183,23 @@ impl Server {
     }
 
     async fn run(&self, what: &'static str, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<Vec<u8>, TmuxError> {
+        let output = self.output(args).await?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(self.refusal(what, &output))
+    }
+
+    /// As [`Self::run`], but what was said before a failure counts.
+    async fn run_all(&self, what: &'static str, args: &[String]) -> Result<Vec<u8>, TmuxError> {
+        let output = self.output(args).await?;
+        if output.status.success() || !output.stdout.is_empty() {
+            return Ok(output.stdout);
+        }
+        Err(self.refusal(what, &output))
+    }
+
+    async fn output(&self, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<std::process::Output, TmuxError> {
         let mut command = Command::new("tmux");
         // -u: output is UTF-8 whatever the locale; TMUX would make an outer session's server the default.
         command.arg("-u").args(self.address()).args(args).env_remove("TMUX").env_remove("TMUX_PANE");
@@ -166,19 +208,19 @@ impl Server {
             std::io::ErrorKind::NotFound => TmuxError::NotInstalled,
             _ => TmuxError::Spawn(error),
         })?;
-        let output = match tokio::time::timeout(ANSWER_LIMIT, child.wait_with_output()).await {
-            Err(_) => return Err(TmuxError::NoAnswer { socket: self.shown() }),
-            Ok(output) => output.map_err(TmuxError::Spawn)?,
-        };
-        if output.status.success() {
-            return Ok(output.stdout);
+        match tokio::time::timeout(ANSWER_LIMIT, child.wait_with_output()).await {
+            Err(_) => Err(TmuxError::NoAnswer { socket: self.shown() }),
+            Ok(output) => output.map_err(TmuxError::Spawn),
         }
+    }
+
+    fn refusal(&self, what: &'static str, output: &std::process::Output) -> TmuxError {
         let message = text::clean(&String::from_utf8_lossy(&output.stderr), 200);
         // tmux says either, depending on whether the socket's file is there.
         if message.starts_with("no server running") || message.starts_with("error connecting") || message.contains("server exited") {
-            return Err(self.no_server());
+            return self.no_server();
         }
-        Err(TmuxError::Failed { socket: self.shown(), command: what, message })
+        TmuxError::Failed { socket: self.shown(), command: what, message }
     }
 
     fn no_server(&self) -> TmuxError {

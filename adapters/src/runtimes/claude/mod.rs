@@ -54,6 +54,57 @@ pub fn subagents_dir(transcript: &Path) -> PathBuf {
     transcript.with_extension("").join("subagents")
 }
 
+/// What the end of a transcript says: the newest row that matters, looked for from the end backwards.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ending {
+    /// The conversation stands at this failure.
+    pub failed: Option<transcript::Failed>,
+    /// Model of the last response.
+    pub model: Option<String>,
+}
+
+/// The first look takes the last 64 KiB; where these say nothing, the last megabyte.
+pub fn ending(path: &Path) -> std::io::Result<Ending> {
+    for window in [64 << 10, 1 << 20] {
+        let (ending, whole) = ending_within(path, window)?;
+        if whole || ending.model.is_some() || ending.failed.is_some() {
+            return Ok(ending);
+        }
+    }
+    Ok(Ending::default())
+}
+
+fn ending_within(path: &Path, window: u64) -> std::io::Result<(Ending, bool)> {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(window);
+    let mut bytes = vec![0; usize::try_from(length - start).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, start)?;
+    bytes.truncate(read);
+    let mut ending = Ending::default();
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    if start > 0 {
+        lines.next();
+    }
+    for line in lines {
+        match transcript::parse(line) {
+            transcript::Row::Response(record) if !record.sidechain => {
+                ending = Ending { failed: None, model: Some(record.model) };
+            }
+            transcript::Row::Prompted => ending.failed = None,
+            transcript::Row::Failed(failed) => ending.failed = Some(failed),
+            transcript::Row::Response(_) | transcript::Row::Other | transcript::Row::Unreadable => {}
+        }
+    }
+    Ok((ending, start == 0))
+}
+
+pub(super) fn recognises(screen: &str) -> bool {
+    let last = super::last_lines(screen, 12);
+    last.iter().any(|line| line.starts_with('❯') || line.contains("esc to interrupt") || line.contains("? for shortcuts"))
+}
+
 pub(super) fn native(process: &Stat) -> Option<NativeReading> {
     let config = config_dir(process.pid)?;
     native_at(&config, process, std::time::SystemTime::now())

@@ -1,0 +1,213 @@
+//! Token usage: transcripts followed from the position that the collector has made durable.
+//!
+//! ```text
+//! Asking ──cursor──► Ready ──read, send──► Waiting(position) ──ack──► Ready
+//!    ▲                                          │
+//!    └──────────────── connection lost ─────────┘
+//! ```
+//!
+//! At most one batch of a source is under way; what waits, waits in its transcript.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fleet_adapters::runtimes::claude::transcript::{Row, parse};
+use fleet_adapters::tail::{Cursor, Tail};
+use fleet_domain::SocketName;
+use fleet_domain::usage::{Record, merge};
+use fleet_proto::convert::{UsageBatch, batch_to_pb};
+use fleet_proto::limits::MAX_RECORDS;
+use fleet_proto::pb;
+use fleet_proto::pb::report_request::Message;
+
+use crate::uplink::{Sender, message};
+
+/// Read at a time, in bytes; then others have their turn.
+const BUDGET: usize = 256 << 10;
+/// A position is worth a message of its own after this many bytes without a record.
+const QUIET_BYTES: u64 = 1 << 20;
+
+/// Whose usage a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) socket: SocketName,
+    pub(crate) session: String,
+    pub(crate) runtime: String,
+    pub(crate) account: String,
+}
+
+enum Progress {
+    /// No connection, or the question for the position is not sent yet.
+    Unasked,
+    Asking,
+    Ready {
+        tail: Tail,
+        /// The position that is durable, or on its way.
+        reported: u64,
+        unreadable: u64,
+    },
+    Waiting {
+        tail: Tail,
+        position: Vec<u8>,
+    },
+}
+
+struct Source {
+    owner: Owner,
+    progress: Progress,
+    /// Something may be there to read.
+    stirred: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Sources {
+    sources: BTreeMap<PathBuf, Source>,
+}
+
+impl Sources {
+    /// Follows a transcript for its owner; the first owner of a file keeps it.
+    pub(crate) fn follow(&mut self, path: &Path, owner: &Owner) {
+        // A name that is no text cannot be asked for on the wire; no runtime writes one.
+        if !self.sources.contains_key(path) && path.to_str().is_some() {
+            self.sources.insert(path.to_owned(), Source { owner: owner.clone(), progress: Progress::Unasked, stirred: true });
+        }
+    }
+
+    /// Forgets what nobody owns any more, once all of it is reported.
+    pub(crate) fn retain(&mut self, owned: impl Fn(&Owner) -> bool) {
+        self.sources.retain(|_, source| owned(&source.owner) || (source.stirred && !matches!(source.progress, Progress::Unasked)));
+    }
+
+    pub(crate) fn stir(&mut self, path: &Path) -> bool {
+        match self.sources.get_mut(path) {
+            Some(source) => {
+                source.stirred = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn stir_all(&mut self) {
+        for source in self.sources.values_mut() {
+            source.stirred = true;
+        }
+    }
+
+    pub(crate) fn lost(&mut self) {
+        for source in self.sources.values_mut() {
+            source.progress = Progress::Unasked;
+            source.stirred = true;
+        }
+    }
+
+    pub(crate) fn acknowledged(&mut self, ack: &pb::CursorAck) {
+        let Some(source) = self.sources.get_mut(Path::new(&ack.source)) else { return };
+        let path = PathBuf::from(&ack.source);
+        source.progress = match std::mem::replace(&mut source.progress, Progress::Unasked) {
+            Progress::Asking => {
+                let cursor = Cursor::decode(&ack.cursor);
+                let reported = cursor.map_or(0, |cursor| cursor.offset);
+                source.stirred = true;
+                Progress::Ready { tail: Tail::new(path, cursor), reported, unreadable: 0 }
+            }
+            Progress::Waiting { tail, position } if position == ack.cursor => {
+                let reported = tail.cursor().offset;
+                Progress::Ready { tail, reported, unreadable: 0 }
+            }
+            other => other,
+        };
+    }
+
+    /// Sends what there is and what fits; true while there is more to do at once.
+    pub(crate) fn pump(&mut self, link: &Sender) -> bool {
+        let mut more = false;
+        for (path, source) in &mut self.sources {
+            if !source.stirred {
+                continue;
+            }
+            // Room for the whole of one read, so that a batch is never cut in two by a full queue.
+            if link.capacity() < 8 {
+                return true;
+            }
+            match &mut source.progress {
+                Progress::Unasked => {
+                    let source_id = path.display().to_string();
+                    if link.try_send(message(Message::CursorQuery(pb::CursorQuery { source: source_id }))).is_ok() {
+                        source.progress = Progress::Asking;
+                    }
+                }
+                Progress::Asking | Progress::Waiting { .. } => {}
+                Progress::Ready { .. } => more |= source.read(path, link),
+            }
+        }
+        more
+    }
+
+    /// True while a batch is under way.
+    pub(crate) fn waiting(&self) -> bool {
+        self.sources.values().any(|source| matches!(source.progress, Progress::Waiting { .. }))
+    }
+}
+
+impl Source {
+    /// Reads one budget's worth and sends it; true when there is more in the file and nothing to wait for.
+    fn read(&mut self, path: &Path, link: &Sender) -> bool {
+        let Progress::Ready { tail, reported, unreadable } = &mut self.progress else { return false };
+        let before = tail.cursor();
+        let mut records: BTreeMap<String, Record> = BTreeMap::new();
+        let mut bad = 0;
+        let read = tail.read(BUDGET, |line| match parse(line) {
+            Row::Response(record) => {
+                if let Some(change) = merge(records.get(&record.id), &record) {
+                    records.insert(record.id, change.plus);
+                }
+            }
+            Row::Unreadable => bad += 1,
+            Row::Failed(_) | Row::Prompted | Row::Other => {}
+        });
+        let progress = match read {
+            Ok(progress) => progress,
+            Err(error) => {
+                tracing::warn!("{} cannot be read: {error}", path.display());
+                self.stirred = false;
+                return false;
+            }
+        };
+        *unreadable += bad + progress.overlong;
+        self.stirred = progress.more;
+        let position = tail.cursor();
+        if records.is_empty() && *unreadable == 0 && position.offset.saturating_sub(*reported) < QUIET_BYTES {
+            return progress.more;
+        }
+        let unreadable = std::mem::take(unreadable);
+        let records: Vec<Record> = records.into_values().collect();
+        let chunks: Vec<&[Record]> = if records.is_empty() { vec![&[]] } else { records.chunks(MAX_RECORDS).collect() };
+        let last = chunks.len() - 1;
+        for (index, chunk) in chunks.into_iter().enumerate() {
+            // Until the last chunk is durable, nothing of the stretch counts as read.
+            let cursor = if index == last { position } else { before };
+            let batch = UsageBatch {
+                source: path.display().to_string(),
+                socket: self.owner.socket.clone(),
+                session: self.owner.session.clone(),
+                runtime: self.owner.runtime.clone(),
+                account: self.owner.account.clone(),
+                cursor: cursor.encode(),
+                records: chunk.to_vec(),
+                unreadable: if index == last { unreadable } else { 0 },
+            };
+            if link.try_send(message(Message::Usage(batch_to_pb(&batch)))).is_err() {
+                // The connection ended, or the queue is full after all: the durable position is asked for anew.
+                self.progress = Progress::Unasked;
+                self.stirred = true;
+                return false;
+            }
+        }
+        self.progress = match std::mem::replace(&mut self.progress, Progress::Unasked) {
+            Progress::Ready { tail, .. } => Progress::Waiting { tail, position: position.encode() },
+            other => other,
+        };
+        false
+    }
+}

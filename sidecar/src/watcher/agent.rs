@@ -1,0 +1,321 @@
+//! One session followed: what was last seen of it, and what of it to look at next.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use fleet_adapters::heartbeat_file::Writer;
+use fleet_adapters::runtimes::claude::{self, Ending};
+use fleet_adapters::runtimes::{self, NativeReading};
+use fleet_adapters::tmux::PaneRow;
+use fleet_adapters::{look, procfs};
+use fleet_domain::heartbeat::Heartbeat;
+use fleet_domain::observation::{Beat, Native, Observation, Pane, Process, RosterEntry, Source};
+use fleet_domain::{RuntimeName, Wall};
+use look::Found;
+use tokio::task::AbortHandle;
+
+use super::Id;
+
+/// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
+const MISSES: u8 = 3;
+
+pub(super) struct Watched {
+    pub(super) id: Id,
+    pub(super) roster: Option<RosterEntry>,
+    pub(super) row: PaneRow,
+    pub(super) pane: Pane,
+    pub(super) found: Found,
+    reading: Option<NativeReading>,
+    misses: u8,
+    /// When the runtime last answered, and by what.
+    pub(super) confirmed: Option<(Instant, Source)>,
+    ending: Ending,
+    ended_at: Option<(SystemTime, u64)>,
+    /// Something moved in the pane.
+    moved: Option<SystemTime>,
+    pub(super) beat_at: Instant,
+    pub(super) writer: Option<Writer>,
+    pub(super) guards: Vec<(u32, AbortHandle)>,
+    pub(super) interval: Duration,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.guards.iter().for_each(|(_, guard)| guard.abort());
+    }
+}
+
+impl Watched {
+    pub(super) fn new(id: Id, roster: Option<RosterEntry>, row: PaneRow, found: Found, interval: Duration) -> Self {
+        let mut watched = Self {
+            id,
+            roster,
+            pane: look::pane(&row),
+            row,
+            found,
+            reading: None,
+            misses: 0,
+            confirmed: None,
+            ending: Ending::default(),
+            ended_at: None,
+            moved: None,
+            beat_at: Instant::now(),
+            writer: None,
+            guards: Vec::new(),
+            interval,
+        };
+        watched.look_at_activity();
+        watched.read_native();
+        watched
+    }
+
+    /// Gone, and told so: nothing is left to follow.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.pane, Pane::Gone)
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        matches!(self.pane, Pane::Alive { .. })
+    }
+
+    /// The processes whose end matters.
+    pub(super) fn vital(&self) -> Vec<u32> {
+        if !self.is_alive() {
+            return Vec::new();
+        }
+        let runtime = self.found.stat.as_ref().map(|stat| stat.pid);
+        let mut pids: Vec<u32> = std::iter::once(self.row.pid).chain(runtime).collect();
+        pids.dedup();
+        pids
+    }
+
+    /// A fresh row from tmux; true when something changed.
+    pub(super) fn listed(&mut self, row: PaneRow, found: Found) -> bool {
+        let pane = look::pane(&row);
+        let changed = pane != self.pane || found != self.found;
+        if found.stat.as_ref().map(|stat| stat.pid) != self.found.stat.as_ref().map(|stat| stat.pid) {
+            self.forget_runtime();
+        }
+        (self.row, self.pane, self.found) = (row, pane, found);
+        let moved = self.look_at_activity();
+        changed || moved
+    }
+
+    /// A cheap look by /proc; true when something changed.
+    pub(super) fn sample(&mut self) -> bool {
+        if !self.is_alive() || matches!(self.found.process, Process::Exited) {
+            return false;
+        }
+        let Some(pane) = procfs::stat(self.row.pid) else { return false };
+        let runtime = self.found.stat.as_ref().map(|stat| (stat.pid, stat.start, stat.stopped()));
+        let unchanged = pane.foreground == self.found.foreground
+            && match runtime {
+                Some((pid, start, stopped)) => {
+                    let now = if pid == pane.pid { Some(pane) } else { procfs::stat(pid) };
+                    now.is_some_and(|now| now.start == start && now.stopped() == stopped && !now.ended())
+                }
+                // A shell in front stays a shell until the foreground changes; other programs may turn into a runtime.
+                None => matches!(self.found.process, Process::Shell { .. }),
+            };
+        let mut changed = false;
+        if !unchanged {
+            changed = self.walk();
+        }
+        let unread = self.reading.is_none() && self.found.stat.is_some();
+        if unread || self.misses > 0 {
+            changed |= self.read_native();
+        }
+        changed | self.look_at_activity()
+    }
+
+    /// Looks at the pane's processes anew; true when they changed.
+    pub(super) fn walk(&mut self) -> bool {
+        let found = look::processes(self.row.pid);
+        if found == self.found {
+            return false;
+        }
+        if found.stat.as_ref().map(|stat| (stat.pid, stat.start)) != self.found.stat.as_ref().map(|stat| (stat.pid, stat.start)) {
+            self.forget_runtime();
+        }
+        self.found = found;
+        self.read_native();
+        true
+    }
+
+    fn forget_runtime(&mut self) {
+        self.reading = None;
+        self.confirmed = None;
+        self.ending = Ending::default();
+        self.ended_at = None;
+        self.misses = 0;
+    }
+
+    /// A process of this session ended, `pid`; true when it mattered.
+    pub(super) fn ended(&mut self, pid: u32) -> bool {
+        self.guards.retain(|(guarded, _)| *guarded != pid);
+        let runtime = self.found.stat.as_ref().is_some_and(|stat| stat.pid == pid);
+        if pid != self.row.pid && !runtime {
+            return false;
+        }
+        self.found = Found { process: Process::Exited, runtime: None, stat: None, foreground: None };
+        self.forget_runtime();
+        if pid != self.row.pid {
+            self.walk();
+        }
+        true
+    }
+
+    /// What the runtime says of itself; true when that changed.
+    pub(super) fn read_native(&mut self) -> bool {
+        let (Some(runtime), Some(stat)) = (&self.found.runtime, &self.found.stat) else { return false };
+        let reading = runtimes::native(runtime, stat);
+        let Some(reading) = reading else {
+            self.misses = self.misses.saturating_add(1).min(MISSES);
+            if self.misses < MISSES || self.reading.is_none() {
+                return false;
+            }
+            self.reading = None;
+            return true;
+        };
+        self.misses = 0;
+        if reading.native.is_some() && !stat.stopped() {
+            self.confirmed = Some((Instant::now(), Source::StateFile));
+        }
+        let changed = self.reading.as_ref().is_none_or(|before| !same(before, &reading));
+        self.reading = Some(reading);
+        self.read_ending() | changed
+    }
+
+    /// What the end of the transcript says, if it grew; true when that changed.
+    pub(super) fn read_ending(&mut self) -> bool {
+        let Some(path) = self.transcript().map(Path::to_owned) else { return false };
+        let Ok(metadata) = std::fs::metadata(&path) else { return false };
+        let stamp = metadata.modified().ok().map(|modified| (modified, metadata.len()));
+        if stamp == self.ended_at {
+            return false;
+        }
+        self.ended_at = stamp;
+        let ending = claude::ending(&path).unwrap_or_default();
+        let changed = ending != self.ending;
+        self.ending = ending;
+        changed
+    }
+
+    /// The runtime's screen was recognised, which counts where it gives no other answer.
+    pub(super) fn recognised(&mut self) {
+        let alive = self.found.stat.as_ref().is_some_and(|stat| !stat.stopped());
+        if alive && self.reading.is_none() {
+            self.confirmed = Some((Instant::now(), Source::Screen));
+        }
+    }
+
+    /// The runtime, where only its screen can answer for it.
+    pub(super) fn answers_by_screen(&self) -> Option<RuntimeName> {
+        if !self.is_alive() || self.reading.is_some() { None } else { self.found.runtime.clone() }
+    }
+
+    fn look_at_activity(&mut self) -> bool {
+        let now = SystemTime::now();
+        let Some(moved) = look::idle(&self.row, now).and_then(|idle| now.checked_sub(idle)) else { return false };
+        // The kernel keeps a terminal's time to eight seconds, so a busy pane is told anew about as often.
+        let later = self.moved.is_none_or(|before| moved.duration_since(before).is_ok_and(|by| by > Duration::from_secs(4)));
+        if later {
+            self.moved = Some(moved);
+        }
+        later
+    }
+
+    pub(super) fn transcript(&self) -> Option<&Path> {
+        self.reading.as_ref()?.transcript.as_deref()
+    }
+
+    /// The transcripts of the conversation: its own and its sub-agents'.
+    pub(super) fn transcripts(&self) -> Vec<PathBuf> {
+        let Some(own) = self.transcript() else { return Vec::new() };
+        let mut paths = vec![own.to_owned()];
+        if let Ok(entries) = std::fs::read_dir(claude::subagents_dir(own)) {
+            let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+            paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")));
+        }
+        paths
+    }
+
+    /// The directories whose changes concern this session.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        let mut directories = Vec::new();
+        if self.found.runtime.as_ref().is_some_and(|runtime| runtime.as_str() == claude::NAME)
+            && let Some(stat) = &self.found.stat
+            && let Some(config) = claude::config_dir(stat.pid)
+        {
+            directories.push(config.join("sessions"));
+        }
+        if let Some(own) = self.transcript() {
+            directories.extend(own.parent().map(Path::to_owned));
+            directories.push(claude::subagents_dir(own));
+        }
+        directories
+    }
+
+    /// True where this file is one that this session's state is read from.
+    pub(super) fn reads(&self, path: &Path) -> bool {
+        let state = self.found.stat.as_ref().is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
+        state || self.transcript().is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
+    }
+
+    fn native(&self) -> Option<&Native> {
+        self.reading.as_ref()?.native.as_ref()
+    }
+
+    /// The heartbeat that a file would carry now.
+    pub(super) fn heartbeat(&self, now: Instant, wall: Wall) -> Option<Heartbeat> {
+        let (at, source) = self.confirmed?;
+        Some(Heartbeat {
+            ts: wall.minus(now.duration_since(at)),
+            pid: self.found.stat.as_ref().map(|stat| stat.pid),
+            status: self.native().map(|native| look::status(native.state)),
+            model: self.ending.model.clone(),
+            interval: Some(self.interval),
+            source: Some(source.as_str().to_owned()),
+        })
+    }
+
+    /// How long ago the runtime last answered.
+    fn silence(&self, now: Instant) -> Duration {
+        self.confirmed.map_or(Duration::ZERO, |(at, _)| now.duration_since(at))
+    }
+
+    /// All of it, with ages as of now.
+    pub(super) fn observation(&self, now: Instant) -> Observation {
+        let wall = SystemTime::now();
+        Observation {
+            socket: self.id.0.clone(),
+            session: self.id.1.clone(),
+            pane: self.pane.clone(),
+            process: self.found.process.clone(),
+            runtime: self.found.runtime.clone(),
+            native: self.native().cloned(),
+            evidence: look::evidence(self.reading.as_ref(), &self.ending, self.silence(now), wall),
+            heartbeat: self.confirmed.map(|(at, source)| Beat {
+                age: now.duration_since(at),
+                interval: self.interval,
+                pid: self.found.stat.as_ref().map(|stat| stat.pid),
+                status: self.native().map(|native| look::status(native.state)),
+                source,
+                clock_skew: false,
+            }),
+            idle: self.moved.map(|moved| wall.duration_since(moved).unwrap_or_default()),
+            model: self.ending.model.clone(),
+            conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
+            draft: None,
+        }
+    }
+}
+
+/// Ages grow by themselves: they are no change.
+fn same(a: &NativeReading, b: &NativeReading) -> bool {
+    let native = |reading: &NativeReading| reading.native.as_ref().map(|native| native.state);
+    let evidence = |reading: &NativeReading| -> Vec<_> {
+        reading.evidence.iter().map(|evidence| (evidence.kind, evidence.line.clone())).collect()
+    };
+    native(a) == native(b) && evidence(a) == evidence(b) && a.conversation == b.conversation
+}

@@ -1,0 +1,129 @@
+//! Which sessions there are: one `list-panes` a socket, every few seconds and after a death, never two at once and
+//! never in the way. A server that does not answer is asked less and less often.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fleet_adapters::host::{Target, sessions};
+use fleet_adapters::runtimes;
+use fleet_adapters::tmux::{PaneRow, Server};
+use fleet_domain::observation::SocketState;
+use fleet_domain::{RuntimeName, SocketName};
+use tokio::sync::mpsc;
+
+const EVERY: Duration = Duration::from_secs(5);
+const AT_MOST: Duration = Duration::from_secs(60);
+/// After a death tmux needs a moment to know it.
+const SOON: Duration = Duration::from_millis(50);
+
+/// One socket, listed.
+#[derive(Debug)]
+pub(super) struct Discovered {
+    pub(super) target: Target,
+    pub(super) state: SocketState,
+    pub(super) sessions: BTreeMap<String, Vec<PaneRow>>,
+    /// Panes whose screen was asked for and is the runtime's own.
+    pub(super) recognised: Vec<String>,
+}
+
+/// A pane whose screen would be its runtime's answer.
+#[derive(Debug, Clone)]
+pub(super) struct Screen {
+    pub(super) pane: String,
+    pub(super) runtime: RuntimeName,
+}
+
+pub(super) struct Discovery {
+    results: (mpsc::Sender<Vec<Discovered>>, mpsc::Receiver<Vec<Discovered>>),
+    running: bool,
+    again_at: Instant,
+    /// How long each server is left alone after it did not answer.
+    patience: BTreeMap<SocketName, (Instant, Duration)>,
+    rounds: u64,
+}
+
+impl Discovery {
+    pub(super) fn new() -> Self {
+        Self {
+            results: mpsc::channel(1),
+            running: false,
+            again_at: Instant::now(),
+            patience: BTreeMap::new(),
+            rounds: 0,
+        }
+    }
+
+    /// Every socket was listed at least once.
+    pub(super) fn complete(&self) -> bool {
+        self.rounds > 0
+    }
+
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.again_at = self.again_at.min(now + SOON);
+    }
+
+    pub(super) fn due(&self, now: Instant) -> bool {
+        !self.running && now >= self.again_at
+    }
+
+    pub(super) fn start(&mut self, targets: Vec<Target>, screens: BTreeMap<SocketName, Vec<Screen>>, now: Instant) {
+        self.running = true;
+        self.again_at = now + EVERY;
+        let asked: Vec<Target> =
+            targets.into_iter().filter(|target| self.patience.get(&target.socket).is_none_or(|(until, _)| now >= *until)).collect();
+        let results = self.results.0.clone();
+        tokio::spawn(async move {
+            let mut found = Vec::new();
+            for target in asked {
+                let wanted = screens.get(&target.socket).map(Vec::as_slice).unwrap_or_default();
+                found.push(list(target, wanted).await);
+            }
+            let _ = results.send(found).await;
+        });
+    }
+
+    /// Ready when a listing came back, or when it is time for the next one (then empty-handed).
+    pub(super) async fn finished(&mut self) -> Vec<Discovered> {
+        let wake = tokio::time::Instant::from_std(self.again_at);
+        let found = tokio::select! {
+            found = self.results.1.recv() => found.unwrap_or_default(),
+            () = tokio::time::sleep_until(wake), if !self.running => return Vec::new(),
+        };
+        self.running = false;
+        self.rounds += 1;
+        let now = Instant::now();
+        for one in &found {
+            match &one.state {
+                SocketState::Unreachable { .. } => {
+                    let wait = self.patience.get(&one.target.socket).map_or(EVERY, |(_, wait)| (*wait * 2).min(AT_MOST));
+                    self.patience.insert(one.target.socket.clone(), (now + wait, wait));
+                }
+                SocketState::Up | SocketState::Down => {
+                    self.patience.remove(&one.target.socket);
+                }
+            }
+        }
+        found
+    }
+}
+
+async fn list(target: Target, screens: &[Screen]) -> Discovered {
+    let (state, sessions) = sessions(&target).await;
+    let mut recognised = Vec::new();
+    if state == SocketState::Up && !screens.is_empty() {
+        let panes: Vec<String> = screens.iter().map(|screen| screen.pane.clone()).collect();
+        let shown = Server::new(target.socket.clone()).captures(&panes, &mark()).await.unwrap_or_default();
+        for (pane, text) in shown {
+            if screens.iter().any(|screen| screen.pane == pane && runtimes::screen_is_of(&screen.runtime, &text)) {
+                recognised.push(pane);
+            }
+        }
+    }
+    Discovered { target, state, sessions, recognised }
+}
+
+/// A line that no pane can show on purpose, as it is new each time.
+fn mark() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("fleet-{:016x}-", RandomState::new().hash_one(0))
+}

@@ -1,0 +1,247 @@
+//! The one owner of what a sidecar knows. [`Watcher::turn`] waits for one event and takes it in; everything that
+//! could block runs elsewhere and comes back as an event.
+
+mod agent;
+mod discovery;
+mod planes;
+mod serve;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fleet_adapters::files::{Changed, Files};
+use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
+use fleet_domain::roster::Roster;
+use fleet_domain::SocketName;
+use fleet_proto::convert::{observation_to_pb, planes_to_pb};
+use fleet_proto::pb;
+use fleet_proto::pb::report_request::Message;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::config::Config;
+use crate::uplink::{FromCollector, Sender, Uplink, message};
+use crate::usage::Sources;
+use crate::{app, units};
+use agent::Watched;
+use discovery::{Discovered, Discovery};
+
+/// How often processes are looked at.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Socket and session.
+pub(crate) type Id = (SocketName, String);
+
+/// A process that ended, and whose it was.
+struct Ended {
+    id: Id,
+    pid: u32,
+}
+
+pub(crate) struct Watcher {
+    config: Config,
+    roster: Option<Roster>,
+    planes: HostPlanes,
+    planes_due: bool,
+    agents: BTreeMap<Id, Watched>,
+    due: BTreeSet<Id>,
+    sources: Sources,
+    files: Option<Files>,
+    discovery: Discovery,
+    deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
+    uplink: Uplink,
+    link: Option<Sender>,
+    sample: Interval,
+    names: watch::Sender<Vec<String>>,
+    units: mpsc::Receiver<SystemdPlane>,
+    petted: Instant,
+    /// Locked while this sidecar serves its one agent, so that the host's leaves it alone.
+    _presence: Option<serve::Presence>,
+}
+
+enum Happened {
+    Sampled,
+    Discovered(Vec<Discovered>),
+    Ended(Ended),
+    Files(Vec<Changed>),
+    Units(Option<SystemdPlane>),
+    Collector(FromCollector),
+    Room,
+}
+
+impl Watcher {
+    pub(crate) fn new(config: Config, uplink: Uplink) -> anyhow::Result<Self> {
+        let mut sample = interval(SAMPLE);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let files = Files::new();
+        if files.is_none() {
+            tracing::warn!("no inotify instance is left (fs.inotify.max_user_instances): files are looked at every second");
+        }
+        let presence = config.agent.as_ref().map(|agent| serve::Presence::claim(&config, agent.as_str())).transpose()?;
+        let (names, receiver) = watch::channel(Vec::new());
+        let units = if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
+        let mut watcher = Self {
+            discovery: Discovery::new(),
+            config,
+            roster: None,
+            planes: HostPlanes::default(),
+            planes_due: true,
+            agents: BTreeMap::new(),
+            due: BTreeSet::new(),
+            sources: Sources::default(),
+            files,
+            deaths: mpsc::channel(256),
+            uplink,
+            link: None,
+            sample,
+            names,
+            units,
+            petted: Instant::now(),
+            _presence: presence,
+        };
+        watcher.planes.systemd.unavailable = Some("not asked yet".to_owned());
+        watcher.read_roster();
+        Ok(watcher)
+    }
+
+    /// Waits for one event, takes it in, and passes on what follows.
+    pub(crate) async fn turn(&mut self, watchdog: Option<Duration>) {
+        let happened = self.wait().await;
+        match happened {
+            Happened::Sampled => self.sampled(),
+            Happened::Discovered(found) => self.discovered(found),
+            Happened::Ended(ended) => self.ended(&ended),
+            Happened::Files(changed) => self.files_changed(&changed),
+            Happened::Units(plane) => {
+                if let Some(plane) = plane {
+                    self.planes_due |= self.planes.systemd != plane;
+                    self.planes.systemd = plane;
+                }
+            }
+            Happened::Collector(event) => self.heard(event),
+            Happened::Room => {}
+        }
+        self.flush();
+        if watchdog.is_some_and(|limit| self.petted.elapsed() >= limit / 2) {
+            app::tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+            self.petted = Instant::now();
+        }
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let waiting_for_room = self.pending();
+        let files = async {
+            match &mut self.files {
+                Some(files) => files.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let room = async {
+            match &self.link {
+                Some(link) if waiting_for_room => drop(link.reserve().await),
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(ended) = self.deaths.1.recv() => Happened::Ended(ended),
+            event = self.uplink.next() => Happened::Collector(event),
+            changed = files => Happened::Files(changed),
+            found = self.discovery.finished() => Happened::Discovered(found),
+            plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),
+            _ = self.sample.tick() => Happened::Sampled,
+            () = room => Happened::Room,
+        }
+    }
+
+    /// Something waits for room in the queue to the collector.
+    fn pending(&self) -> bool {
+        self.link.is_some() && (self.planes_due || !self.due.is_empty())
+    }
+
+    fn heard(&mut self, event: FromCollector) {
+        match event {
+            FromCollector::Connected(link) => {
+                self.link = Some(link);
+                self.sources.lost();
+                self.due.extend(self.agents.keys().cloned());
+                self.planes_due = true;
+            }
+            FromCollector::Lost => {
+                self.link = None;
+                self.sources.lost();
+            }
+            FromCollector::Cursor(ack) => self.sources.acknowledged(&ack),
+        }
+    }
+
+    /// Passes on what changed, the latest only, as far as there is room; what is left stays due.
+    fn flush(&mut self) {
+        let now = Instant::now();
+        let Some(link) = &self.link else {
+            self.agents.retain(|_, watched| !watched.is_over());
+            return;
+        };
+        while let Some(id) = self.due.pop_first() {
+            let Some(watched) = self.agents.get_mut(&id) else { continue };
+            let observation = observation_to_pb(&watched.observation(now));
+            if link.try_send(message(Message::Observation(observation))).is_err() {
+                self.due.insert(id);
+                return;
+            }
+            if watched.is_over() {
+                self.agents.remove(&id);
+            }
+        }
+        // The planes come after the sessions, so that a roster's agent without a session is not missed too early.
+        if self.planes_due && self.config.vantage == Vantage::Host && self.discovery.complete() {
+            if link.try_send(message(Message::Planes(planes_to_pb(&self.planes)))).is_err() {
+                return;
+            }
+            self.planes_due = false;
+        }
+        while self.sources.pump(link) && link.capacity() >= 8 {}
+    }
+
+    fn files_changed(&mut self, changed: &[Changed]) {
+        for change in changed {
+            match change {
+                Changed::Overflow => {
+                    self.sources.stir_all();
+                    self.read_roster();
+                    let all: Vec<Id> = self.agents.keys().cloned().collect();
+                    all.into_iter().for_each(|id| self.reread(&id));
+                }
+                Changed::At(path) => self.file_changed(path),
+            }
+        }
+    }
+
+    fn file_changed(&mut self, path: &PathBuf) {
+        if *path == self.config.roster || Some(path.as_path()) == self.config.roster.parent() {
+            self.read_roster();
+            return;
+        }
+        self.sources.stir(path);
+        let touched: Vec<Id> =
+            self.agents.iter().filter(|(_, watched)| watched.reads(path)).map(|(id, _)| id.clone()).collect();
+        for id in touched {
+            self.reread(&id);
+        }
+    }
+
+    /// Says goodbye, so that the silence that follows is no fault, and lets what is under way arrive.
+    pub(crate) async fn drain(&mut self) {
+        self.flush();
+        while self.link.is_some() && self.sources.waiting() {
+            let event = self.uplink.next().await;
+            self.heard(event);
+        }
+        if let Some(link) = self.link.take() {
+            let _ = link.send(message(Message::Goodbye(pb::Goodbye {}))).await;
+            drop(link);
+            while !matches!(self.uplink.next().await, FromCollector::Lost) {}
+        }
+    }
+}

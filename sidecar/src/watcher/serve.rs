@@ -1,0 +1,273 @@
+//! What is done for each session: take in a listing, a death, a tick; guard its processes; write its heartbeat.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::time::Instant;
+
+use anyhow::Context;
+use fleet_adapters::heartbeat_file::Writer;
+use fleet_adapters::host::{Target, concerns, wall_now};
+use fleet_adapters::look;
+use fleet_adapters::pidfd::Pidfd;
+use fleet_domain::SocketName;
+use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::agent::Watched;
+use super::discovery::{Discovered, Screen};
+use super::{Ended, Id, Watcher};
+use crate::config::Config;
+use crate::usage::Owner;
+
+/// A lock that says: this agent has a sidecar of its own.
+pub(super) struct Presence {
+    _lock: Flock<File>,
+}
+
+impl Presence {
+    pub(super) fn claim(config: &Config, agent: &str) -> anyhow::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&config.home.runtime).context("the runtime directory")?;
+        let path = config.presence(agent);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| errno)
+            .with_context(|| format!("{}: another sidecar serves {agent} already", path.display()))?;
+        Ok(Self { _lock: lock })
+    }
+
+    /// True while somebody else holds it.
+    fn held(config: &Config, agent: &str) -> bool {
+        let Ok(file) = File::open(config.presence(agent)) else { return false };
+        matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
+    }
+}
+
+impl Watcher {
+    /// The tick of a second: cheap looks, heartbeats that are due, a listing that is due.
+    pub(super) fn sampled(&mut self) {
+        let now = Instant::now();
+        let ids: Vec<Id> = self.agents.keys().cloned().collect();
+        for id in ids {
+            let without_events = self.files.is_none();
+            let Some(watched) = self.agents.get_mut(&id) else { continue };
+            let mut changed = watched.sample();
+            if without_events {
+                changed |= watched.read_native();
+            }
+            let beat = now >= watched.beat_at;
+            if changed {
+                self.due.insert(id.clone());
+                self.guard(&id);
+            }
+            if beat {
+                self.beat(&id, now);
+            }
+        }
+        if self.files.is_none() {
+            self.sources.stir_all();
+            self.read_roster();
+        }
+        self.list_if_due(now);
+    }
+
+    fn list_if_due(&mut self, now: Instant) {
+        if !self.discovery.due(now) {
+            return;
+        }
+        let mut screens: BTreeMap<SocketName, Vec<Screen>> = BTreeMap::new();
+        for watched in self.agents.values() {
+            let fresh = watched.confirmed.is_some_and(|(at, _)| now.duration_since(at) < watched.interval * 2 / 3);
+            if let (Some(runtime), false) = (watched.answers_by_screen(), fresh) {
+                screens.entry(watched.id.0.clone()).or_default().push(Screen { pane: watched.row.pane.clone(), runtime });
+            }
+        }
+        let targets = self.targets();
+        self.discovery.start(targets, screens, now);
+    }
+
+    pub(super) fn discovered(&mut self, found: Vec<Discovered>) {
+        for one in found {
+            self.socket_state(&one.target, &one.state);
+            match &one.state {
+                SocketState::Unreachable { why } => self.unreachable(&one.target.socket, why),
+                SocketState::Up | SocketState::Down => self.listed(&one),
+            }
+        }
+        self.follow_transcripts();
+        self.list_if_due(Instant::now());
+    }
+
+    fn unreachable(&mut self, socket: &SocketName, why: &str) {
+        for (id, watched) in self.agents.iter_mut().filter(|(id, _)| id.0 == *socket) {
+            if watched.is_alive() {
+                watched.pane = Pane::Unreachable { why: why.to_owned() };
+                self.due.insert(id.clone());
+            }
+        }
+    }
+
+    fn listed(&mut self, found: &Discovered) {
+        for (session, rows) in &found.sessions {
+            self.session(&found.target, session, rows);
+        }
+        let gone: Vec<Id> = self
+            .agents
+            .keys()
+            .filter(|(socket, session)| *socket == found.target.socket && !found.sessions.contains_key(session))
+            .cloned()
+            .collect();
+        for id in gone {
+            if let Some(watched) = self.agents.get_mut(&id) {
+                watched.pane = Pane::Gone;
+                watched.found.process = Process::Exited;
+                watched.found.runtime = None;
+            }
+            self.due.insert(id);
+        }
+        for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
+            if found.recognised.contains(&watched.row.pane) {
+                watched.recognised();
+                self.due.insert(watched.id.clone());
+            }
+        }
+    }
+
+    fn session(&mut self, target: &Target, session: &str, rows: &[fleet_adapters::tmux::PaneRow]) {
+        if self.config.agent.as_ref().is_some_and(|agent| agent.as_str() != session) {
+            return;
+        }
+        let id: Id = (target.socket.clone(), session.to_owned());
+        let Some((row, found)) = look::choose(rows) else { return };
+        let changed = match self.agents.get_mut(&id) {
+            Some(watched) => watched.listed(row.clone(), found),
+            None => {
+                let roster = self.entry(&target.socket, session).cloned();
+                let interval = self.config.interval;
+                let watched = Watched::new(id.clone(), roster, row.clone(), found, interval);
+                if !concerns(target.scope, watched.roster.is_some(), &watched.observation(Instant::now())) {
+                    return;
+                }
+                self.agents.insert(id.clone(), watched);
+                true
+            }
+        };
+        if changed {
+            self.guard(&id);
+            self.reread(&id);
+            self.due.insert(id);
+        }
+    }
+
+    /// Waits for the end of the processes that matter, each by a pidfd of its own.
+    fn guard(&mut self, id: &Id) {
+        let Some(watched) = self.agents.get_mut(id) else { return };
+        let vital = watched.vital();
+        watched.guards.retain(|(pid, guard)| {
+            let keep = vital.contains(pid);
+            if !keep {
+                guard.abort();
+            }
+            keep
+        });
+        for pid in vital {
+            if watched.guards.iter().any(|(guarded, _)| *guarded == pid) {
+                continue;
+            }
+            // A process that ended before it could be watched is found by the next look.
+            let Some(pidfd) = Pidfd::open(pid) else { continue };
+            let (deaths, id) = (self.deaths.0.clone(), id.clone());
+            let task = tokio::spawn(async move {
+                pidfd.ended().await;
+                let _ = deaths.send(Ended { id, pid }).await;
+            });
+            watched.guards.push((pid, task.abort_handle()));
+        }
+    }
+
+    pub(super) fn ended(&mut self, ended: &Ended) {
+        let Some(watched) = self.agents.get_mut(&ended.id) else { return };
+        if watched.ended(ended.pid) {
+            self.due.insert(ended.id.clone());
+            self.guard(&ended.id);
+            self.discovery.soon(Instant::now());
+        }
+    }
+
+    /// What the runtime and its transcript say now.
+    pub(super) fn reread(&mut self, id: &Id) {
+        let Some(watched) = self.agents.get_mut(id) else { return };
+        let changed = watched.read_native() | watched.read_ending();
+        if changed {
+            self.due.insert(id.clone());
+        }
+        let directories = watched.directories();
+        if let Some(files) = &mut self.files {
+            for directory in directories {
+                files.watch(&directory);
+            }
+        }
+        self.follow_one(id);
+    }
+
+    fn follow_transcripts(&mut self) {
+        let ids: Vec<Id> = self.agents.keys().cloned().collect();
+        for id in &ids {
+            self.follow_one(id);
+        }
+        let agents = &self.agents;
+        self.sources.retain(|owner| agents.contains_key(&(owner.socket.clone(), owner.session.clone())));
+    }
+
+    fn follow_one(&mut self, id: &Id) {
+        let Some(watched) = self.agents.get(id) else { return };
+        if self.served_elsewhere(id) {
+            return;
+        }
+        let Some(runtime) = &watched.found.runtime else { return };
+        let owner = Owner {
+            socket: id.0.clone(),
+            session: id.1.clone(),
+            runtime: runtime.to_string(),
+            account: watched.roster.as_ref().and_then(|entry| entry.account.clone()).unwrap_or_default(),
+        };
+        for path in watched.transcripts() {
+            self.sources.follow(&path, &owner);
+        }
+    }
+
+    /// True where the agent's own sidecar does the work.
+    fn served_elsewhere(&self, id: &Id) -> bool {
+        self.config.vantage == Vantage::Host
+            && self.agents.get(id).is_some_and(|watched| watched.roster.is_some())
+            && Presence::held(&self.config, &id.1)
+    }
+
+    /// A heartbeat is due: asks the runtime again, writes the file, reports.
+    fn beat(&mut self, id: &Id, now: Instant) {
+        let elsewhere = self.served_elsewhere(id);
+        let Some(watched) = self.agents.get_mut(id) else { return };
+        watched.beat_at = now + watched.interval;
+        if !watched.is_alive() {
+            return;
+        }
+        watched.read_native();
+        self.due.insert(id.clone());
+        if watched.roster.is_none() || elsewhere {
+            watched.writer = None;
+            return;
+        }
+        let path = self.config.home.heartbeat(&id.1);
+        if watched.writer.is_none() {
+            match Writer::claim(&path) {
+                Ok(writer) => watched.writer = writer,
+                Err(error) => tracing::warn!("{}: no heartbeat can be written: {error}", path.display()),
+            }
+        }
+        if let (Some(writer), Some(beat)) = (&watched.writer, watched.heartbeat(now, wall_now()))
+            && let Err(error) = writer.write(&beat)
+        {
+            tracing::warn!("{}: {error}", path.display());
+        }
+    }
+}
