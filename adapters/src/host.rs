@@ -163,8 +163,7 @@ pub fn wall_now() -> Wall {
 
 #[cfg(feature = "systemd")]
 async fn systemd(names: &[String]) -> SystemdPlane {
-    let _ = names;
-    SystemdPlane { unavailable: Some("not asked".to_owned()), units: Vec::new() }
+    crate::systemd::plane(names).await
 }
 
 #[cfg(not(feature = "systemd"))]

@@ -11,5 +11,7 @@ pub mod pidfd;
 pub mod procfs;
 pub mod roster_file;
 pub mod runtimes;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 pub mod tail;
 pub mod tmux;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-
+use fleet_adapters::systemd::Systemd;
 use fleet_domain::observation::SystemdPlane;
 use tokio::sync::{mpsc, watch};
 
@@ -45,11 +45,4 @@ async fn session(names: &mut watch::Receiver<Vec<String>>, planes: &mpsc::Sender
             renamed = names.changed() => if renamed.is_err() { return Ok(()) },
         }
     }
-}
-
-struct Systemd;
-impl Systemd {
-    async fn connect() -> Result<Self, String> { Err("shim".into()) }
-    async fn changes(&self) -> Result<mpsc::Receiver<()>, String> { Err("shim".into()) }
-    async fn agents(&self, _n: &[String]) -> Result<Vec<fleet_domain::observation::UnitState>, String> { Err("shim".into()) }
 }

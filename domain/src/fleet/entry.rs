@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{AgentKey, RuntimeName};
-use crate::observation::{HostPlanes, Observation, Pane, Process, RosterEntry, SocketState, UnitState, Vantage};
+use crate::ids::{AgentKey, RuntimeName, SocketName};
+use crate::observation::{
+    HostPlanes, Observation, Pane, Process, RosterEntry, SocketState, UnitState, Vantage,
+};
 use crate::readiness::{
-    BeatSignal, Deadline, EvidenceSignal, NativeSignal, PaneSignal, ProcessSignal, Signals, State, StuckKind, Verdict,
+    BeatSignal, Deadline, EvidenceSignal, NativeSignal, PaneSignal, ProcessSignal, Signals, State, StuckKind,
+    Verdict,
 };
 use crate::time::{Mono, Now, Wall};
 use crate::usage::Book;
@@ -34,6 +37,8 @@ pub(super) struct Slot {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) roster: Option<RosterEntry>,
+    /// Its place in the roster; unmanaged sessions come after all of it.
+    pub(super) position: usize,
     pub(super) unit: Option<UnitState>,
     pub(super) socket: Option<SocketState>,
     pub(super) host_slot: Option<Slot>,
@@ -56,6 +61,7 @@ impl Entry {
     pub(super) fn new() -> Self {
         Self {
             roster: None,
+            position: usize::MAX,
             unit: None,
             socket: None,
             host_slot: None,
@@ -166,7 +172,8 @@ impl Entry {
         match seen {
             Process::Running { stopped, .. } => ProcessSignal::Running { stopped: *stopped },
             Process::Shell { name } => {
-                let own_shell = self.roster.as_ref().map_or(self.runtime.is_none(), |entry| entry.runs_a_shell);
+                let own_shell =
+                    self.roster.as_ref().map_or(self.runtime.is_none(), |entry| entry.runs_a_shell);
                 if own_shell {
                     ProcessSignal::Running { stopped: false }
                 } else {
@@ -213,6 +220,7 @@ impl Entry {
         Some(Transition {
             key: key.clone(),
             at: now.wall,
+            since,
             from,
             to: verdict.state,
             kind: verdict.kind,
@@ -220,8 +228,59 @@ impl Entry {
             evidence: verdict.evidence.clone(),
         })
     }
+
+    /// Takes in what its host's planes say of it.
+    pub(super) fn place(&mut self, place: Place<'_>) {
+        self.position = place.roster.map_or(usize::MAX, |(position, _)| position);
+        self.roster = place.roster.map(|(_, entry)| entry.clone());
+        self.unit = place.unit.cloned();
+        self.socket = place.socket.cloned();
+    }
 }
 
-pub(super) fn roster_entry<'p>(planes: &'p HostPlanes, key: &AgentKey) -> Option<&'p RosterEntry> {
-    planes.roster.agents.iter().find(|entry| entry.name.as_str() == key.session && entry.socket == key.socket)
+/// What a host's planes say of one session.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place<'p> {
+    roster: Option<(usize, &'p RosterEntry)>,
+    unit: Option<&'p UnitState>,
+    socket: Option<&'p SocketState>,
+}
+
+impl<'p> Place<'p> {
+    pub(super) fn find(planes: &'p HostPlanes, key: &AgentKey) -> Self {
+        let named = |(_, entry): &(usize, &RosterEntry)| {
+            entry.name.as_str() == key.session && entry.socket == key.socket
+        };
+        Self {
+            roster: planes.roster.agents.iter().enumerate().find(named),
+            unit: planes.systemd.units.iter().find(|unit| unit.agent == key.session),
+            socket: planes.sockets.iter().find(|plane| plane.socket == key.socket).map(|plane| &plane.state),
+        }
+    }
+}
+
+/// [`Place::find`] for many sessions: ten thousand agents must not mean a hundred million comparisons.
+pub(super) struct Places<'p> {
+    roster: BTreeMap<(&'p str, &'p SocketName), (usize, &'p RosterEntry)>,
+    units: BTreeMap<&'p str, &'p UnitState>,
+    sockets: BTreeMap<&'p SocketName, &'p SocketState>,
+}
+
+impl<'p> Places<'p> {
+    pub(super) fn of(planes: &'p HostPlanes) -> Self {
+        let agents = planes.roster.agents.iter().enumerate().rev();
+        Self {
+            roster: agents.map(|(at, entry)| ((entry.name.as_str(), &entry.socket), (at, entry))).collect(),
+            units: planes.systemd.units.iter().rev().map(|unit| (unit.agent.as_str(), unit)).collect(),
+            sockets: planes.sockets.iter().rev().map(|plane| (&plane.socket, &plane.state)).collect(),
+        }
+    }
+
+    pub(super) fn find(&self, key: &AgentKey) -> Place<'p> {
+        Place {
+            roster: self.roster.get(&(key.session.as_str(), &key.socket)).copied(),
+            unit: self.units.get(key.session.as_str()).copied(),
+            socket: self.sockets.get(&key.socket).copied(),
+        }
+    }
 }

@@ -65,7 +65,10 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
     pub key: AgentKey,
+    /// When it was settled.
     pub at: Wall,
+    /// Since when the new state holds; earlier than `at` where the deciding signal tells.
+    pub since: Wall,
     /// `None` when the agent was seen for the first time.
     pub from: Option<State>,
     pub to: State,

@@ -12,6 +12,7 @@
 
 mod entry;
 mod event;
+mod resolve;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,10 @@ use crate::observation::{HostPlanes, Observation, Pane, SocketState, Vantage};
 use crate::readiness::{Deadline, Thresholds, assess};
 use crate::time::{Mono, Now, Wall};
 
-use entry::{Entry, Standing};
+use entry::{Entry, Place, Places, Standing};
 
 pub use event::{Effect, Event, ReporterId, Restored, Transition};
+pub use resolve::{Unresolved, resolve};
 pub use view::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine};
 
 /// How long an unmanaged agent that died stays on the list before it is forgotten.
@@ -50,6 +52,8 @@ pub struct Host {
     pub up: bool,
     /// It ended its stream itself, so its silence is no fault.
     pub stopped: bool,
+    /// Its planes arrived, and so did every session that it had to tell of.
+    pub listed: bool,
 }
 
 pub struct Fleet {
@@ -90,7 +94,9 @@ impl Fleet {
                 self.reporters.insert(reporter, Reporter { tenant, host, vantage });
             }
             Event::Disconnected { reporter, clean } => self.disconnect(reporter, clean, now, &mut effects),
-            Event::Observed { reporter, observation } => self.observe(reporter, observation, now, &mut effects),
+            Event::Observed { reporter, observation } => {
+                self.observe(reporter, observation, now, &mut effects)
+            }
             Event::Planes { reporter, planes } => self.planes(reporter, planes, now, &mut effects),
             Event::Used { key, change } => {
                 if let Some(entry) = self.agents.get_mut(&key) {
@@ -127,44 +133,94 @@ impl Fleet {
         self.hosts.iter().map(|((tenant, host), entry)| (tenant, host, entry))
     }
 
-    /// Every agent, hosts in order, and within a host as the roster has them, then unmanaged sessions by name.
-    pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
-        let mut views: Vec<(usize, AgentView)> =
-            self.agents.keys().filter_map(|key| Some((self.roster_position(key), self.view(key, now, day_start)?))).collect();
-        views.sort_by(|(at, a), (bt, b)| {
-            (&a.key.tenant, &a.key.host, at, &a.key).cmp(&(&b.key.tenant, &b.key.host, bt, &b.key))
-        });
-        views.into_iter().map(|(_, view)| view).collect()
+    /// How many sessions are known.
+    pub fn len(&self) -> usize {
+        self.agents.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
+    /// Every agent without its signals, hosts in order, and within a host as the roster has them, then unmanaged
+    /// sessions by name.
+    pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
+        let rows: Vec<(&AgentKey, &Entry)> = self.agents.iter().collect();
+        let mut views = Vec::with_capacity(rows.len());
+        for on_host in rows.chunk_by(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
+            let mut on_host = on_host.to_vec();
+            on_host.sort_by_key(|(_, entry)| entry.position);
+            let host = on_host.first().and_then(|(key, _)| self.host_of(key));
+            views.extend(
+                on_host.into_iter().map(|(key, entry)| self.row_of(key, entry, host, now, day_start)),
+            );
+        }
+        views
+    }
+
+    /// One agent with its signals.
     pub fn view(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
         let entry = self.agents.get(key)?;
-        let host = self.hosts.get(&(key.tenant.clone(), key.host.clone()));
-        Some(view::of(key, entry, host, self.name_of(key), &self.thresholds, now, day_start))
+        Some(AgentView {
+            signals: view::lines(entry, now),
+            ..self.row_of(key, entry, self.host_of(key), now, day_start)
+        })
+    }
+
+    /// One agent without its signals.
+    pub fn row(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
+        Some(self.row_of(key, self.agents.get(key)?, self.host_of(key), now, day_start))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &AgentKey> {
         self.agents.keys()
     }
 
-    /// The shown name: the session's, and with its socket where two collide on a host.
-    fn name_of(&self, key: &AgentKey) -> String {
-        let low = AgentKey { socket: crate::SocketName::default_server(), session: String::new(), ..key.clone() };
-        let collides = self
-            .agents
-            .range(low..)
-            .map(|(other, _)| other)
-            .take_while(|other| other.tenant == key.tenant && other.host == key.host)
-            .any(|other| other.session == key.session && other.socket != key.socket);
-        if collides { format!("{}@{}", key.session, key.socket.shown()) } else { key.session.clone() }
+    /// Every session with its shown name.
+    pub fn names(&self) -> impl Iterator<Item = (&AgentKey, String)> {
+        self.agents.keys().map(|key| (key, self.name(key)))
     }
 
-    fn roster_position(&self, key: &AgentKey) -> usize {
-        let host = self.hosts.get(&(key.tenant.clone(), key.host.clone()));
-        host.and_then(|host| {
-            host.planes.roster.agents.iter().position(|entry| entry.name.as_str() == key.session && entry.socket == key.socket)
-        })
-        .unwrap_or(usize::MAX)
+    fn host_of(&self, key: &AgentKey) -> Option<&Host> {
+        self.hosts.get(&(key.tenant.clone(), key.host.clone()))
+    }
+
+    fn row_of(
+        &self,
+        key: &AgentKey,
+        entry: &Entry,
+        host: Option<&Host>,
+        now: Now,
+        day_start: Wall,
+    ) -> AgentView {
+        view::of(key, entry, host, self.name(key), &self.thresholds, now, day_start)
+    }
+
+    /// The shown name: the session's, and with its socket where two collide on a host.
+    pub fn name(&self, key: &AgentKey) -> String {
+        if self.collides(key) {
+            format!("{}@{}", key.session, key.socket.shown())
+        } else {
+            key.session.clone()
+        }
+    }
+
+    /// Leaps from socket to socket, as a host has few sockets and may have many sessions.
+    fn collides(&self, key: &AgentKey) -> bool {
+        let mut probe =
+            AgentKey { socket: crate::SocketName::default_server(), session: String::new(), ..key.clone() };
+        while let Some((found, _)) = self.agents.range(&probe..).next() {
+            if found.tenant != key.tenant || found.host != key.host {
+                return false;
+            }
+            probe.socket = found.socket.clone();
+            probe.session.clone_from(&key.session);
+            if found.socket != key.socket && self.agents.contains_key(&probe) {
+                return true;
+            }
+            probe.session = char::MAX.to_string();
+        }
+        false
     }
 
     fn observe(&mut self, reporter: ReporterId, seen: Observation, now: Now, effects: &mut Vec<Effect>) {
@@ -174,41 +230,52 @@ impl Fleet {
             if matches!(seen.pane, Pane::Gone) {
                 return;
             }
-            let low = AgentKey { socket: crate::SocketName::default_server(), session: String::new(), ..key.clone() };
-            let on_host = self.agents.range(low..).take_while(|(k, _)| k.tenant == key.tenant && k.host == key.host);
+            let low = AgentKey {
+                socket: crate::SocketName::default_server(),
+                session: String::new(),
+                ..key.clone()
+            };
+            let on_host =
+                self.agents.range(low..).take_while(|(k, _)| k.tenant == key.tenant && k.host == key.host);
             if on_host.count() >= MAX_SESSIONS_PER_HOST {
                 self.refused += 1;
                 return;
             }
         }
-        let roster = self
-            .hosts
-            .get(&(tenant, host))
-            .and_then(|host| entry::roster_entry(&host.planes, &key).cloned());
-        let entry = self.admit(&key);
-        entry.roster = roster;
+        let known = self.agents.contains_key(&key);
+        let place =
+            self.hosts.get(&(tenant, host)).filter(|_| !known).map(|host| Place::find(&host.planes, &key));
+        let entry = self
+            .agents
+            .entry(key.clone())
+            .or_insert_with(|| self.absent.remove(&key).unwrap_or_else(Entry::new));
+        if let Some(place) = place {
+            entry.place(place);
+        }
         entry.observe(reporter, vantage, seen, now);
         self.touch(&key, now, effects);
     }
 
     fn planes(&mut self, reporter: ReporterId, planes: HostPlanes, now: Now, effects: &mut Vec<Effect>) {
-        let Some(Reporter { tenant, host, vantage: Vantage::Host }) = self.reporters.get(&reporter).cloned() else {
+        let Some(Reporter { tenant, host, vantage: Vantage::Host }) = self.reporters.get(&reporter).cloned()
+        else {
             return;
         };
         let mut affected = self.keys_of(&tenant, &host);
         for roster in &planes.roster.agents {
-            let key = AgentKey::new(tenant.clone(), host.clone(), roster.socket.clone(), roster.name.as_str());
+            let key =
+                AgentKey::new(tenant.clone(), host.clone(), roster.socket.clone(), roster.name.as_str());
             self.admit(&key);
             affected.insert(key);
         }
+        let places = Places::of(&planes);
         for key in &affected {
             if let Some(entry) = self.agents.get_mut(key) {
-                entry.roster = entry::roster_entry(&planes, key).cloned();
-                entry.unit = planes.systemd.units.iter().find(|unit| unit.agent == key.session).cloned();
-                entry.socket = planes.sockets.iter().find(|plane| plane.socket == key.socket).map(|plane| plane.state.clone());
+                entry.place(places.find(key));
             }
         }
-        self.hosts.entry((tenant, host)).or_default().planes = planes;
+        let known = self.hosts.entry((tenant, host)).or_default();
+        (known.planes, known.listed) = (planes, true);
         for key in affected {
             self.touch(&key, now, effects);
         }
@@ -216,7 +283,10 @@ impl Fleet {
 
     fn disconnect(&mut self, reporter: ReporterId, clean: bool, now: Now, effects: &mut Vec<Effect>) {
         let Some(Reporter { tenant, host, vantage }) = self.reporters.remove(&reporter) else { return };
-        let replaced = self.reporters.values().any(|other| other.vantage == vantage && other.tenant == tenant && other.host == host);
+        let replaced = self
+            .reporters
+            .values()
+            .any(|other| other.vantage == vantage && other.tenant == tenant && other.host == host);
         if vantage == Vantage::Host
             && !replaced
             && let Some(entry) = self.hosts.get_mut(&(tenant.clone(), host.clone()))

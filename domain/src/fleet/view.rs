@@ -48,6 +48,7 @@ pub struct AgentView {
     pub transitions: BTreeMap<(State, State), u64>,
     pub link: Link,
     pub next: Option<NextView>,
+    /// Only where a single agent is asked for.
     pub signals: Vec<SignalLine>,
     pub generation: u64,
 }
@@ -140,14 +141,15 @@ pub(super) fn of(
         }
         _ => (None, None, None, None),
     };
-    let systemd_known = host.is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
+    let systemd_known = host
+        .is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
     let word = |value: Option<&String>| match value {
         Some(word) => word.clone(),
         None if systemd_known && entry.roster.is_some() => "not-found".to_owned(),
         None => "unknown".to_owned(),
     };
     AgentView {
-        name: name.clone(),
+        name,
         runtime: entry.roster.as_ref().map(|roster| roster.runtime.clone()).or_else(|| entry.runtime.clone()),
         class: entry.roster.as_ref().map(|roster| roster.class.clone()),
         alias: entry.roster.as_ref().and_then(|roster| roster.alias.clone()),
@@ -171,7 +173,9 @@ pub(super) fn of(
         drift: drift::find(&drift::Facts {
             name: &key.session,
             roster: entry.roster.as_ref(),
-            roster_known: host.is_some_and(|host| !host.planes.roster.path.is_empty() && host.planes.roster.error.is_none()),
+            roster_known: host.is_some_and(|host| {
+                !host.planes.roster.path.is_empty() && host.planes.roster.error.is_none()
+            }),
             unit: entry.unit.as_ref(),
             session_exists: pane_alive.map(|alive| alive || matches!(signals.pane, PaneSignal::Dead { .. })),
             runtime_seen: slot.and_then(|slot| slot.seen.runtime.as_ref()),
@@ -188,7 +192,7 @@ pub(super) fn of(
             kind: next.kind,
             because: next.because.clone(),
         }),
-        signals: lines(entry, slot, now),
+        signals: Vec::new(),
         generation: entry.generation,
         key: key.clone(),
     }
@@ -239,14 +243,14 @@ fn beat(slot: Option<&Slot>, now: Now) -> BeatView {
 }
 
 /// The signals in their order of precedence, what is missing included.
-fn lines(entry: &Entry, slot: Option<&Slot>, now: Now) -> Vec<SignalLine> {
+pub(super) fn lines(entry: &Entry, now: Now) -> Vec<SignalLine> {
     let line = |signal: &str, says: String, source, at: Option<Mono>| SignalLine {
         signal: signal.to_owned(),
         says,
         source,
         age: at.map(|at| at.age_at(now.mono)),
     };
-    let Some(slot) = slot else {
+    let Some(slot) = entry.best() else {
         return vec![line("pane", describe_pane_signal(&entry.signals().pane), Some(Source::Tmux), None)];
     };
     let at = slot.at.mono;
@@ -255,9 +259,12 @@ fn lines(entry: &Entry, slot: Option<&Slot>, now: Now) -> Vec<SignalLine> {
         line("process", describe_process(&slot.seen.process), Some(Source::Process), Some(at)),
     ];
     lines.push(match &slot.seen.native {
-        Some(native) => {
-            line("native", native.state.as_str().to_owned(), Some(native.source), native.since.map(|since| at.minus(since)))
-        }
+        Some(native) => line(
+            "native",
+            native.state.as_str().to_owned(),
+            Some(native.source),
+            native.since.map(|since| at.minus(since)),
+        ),
         None => line("native", "nothing known".to_owned(), None, None),
     });
     for evidence in &slot.seen.evidence {
@@ -280,7 +287,12 @@ fn lines(entry: &Entry, slot: Option<&Slot>, now: Now) -> Vec<SignalLine> {
     lines.push(match slot.seen.idle {
         Some(idle) => {
             let moved = at.minus(idle);
-            line("idle", format!("nothing moved for {}", humanize(moved.age_at(now.mono))), Some(Source::Tmux), Some(moved))
+            line(
+                "idle",
+                format!("nothing moved for {}", humanize(moved.age_at(now.mono))),
+                Some(Source::Tmux),
+                Some(moved),
+            )
         }
         None => line("idle", "unknown".to_owned(), None, None),
     });
