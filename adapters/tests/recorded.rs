@@ -1,5 +1,7 @@
 //! What the real runtimes drew and wrote, as recorded: their screens are recognised, their transcripts add up.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// The reader of our output went away: nothing is left to say, and nothing went wrong.
+    Closed = 0,
     Failure = 1,
     Usage = 2,
     /// What was asked is not so.
@@ -46,6 +48,11 @@ impl Failure {
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// Ends the command without a word.
+    pub fn silent(code: Code) -> Self {
+        Self::new(code, "")
     }
 
     /// An error with its causes in one line.

@@ -1,1 +1,5 @@
-fn main() {}
+//! `fleet-collector`.
+
+fn main() -> std::process::ExitCode {
+    fleet_collector::cli::main()
+}

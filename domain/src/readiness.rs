@@ -292,7 +292,7 @@ fn living(
 
 fn death(signals: &Signals) -> Option<String> {
     match &signals.pane {
-        PaneSignal::Gone => return Some("its session is gone".to_owned()),
+        PaneSignal::Gone => return Some("it has no session".to_owned()),
         PaneSignal::Dead { status, signal } => {
             return Some(match (status, signal) {
                 (_, Some(signal)) => format!("its program was ended by signal {signal}"),

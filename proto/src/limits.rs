@@ -6,6 +6,9 @@ pub const MAX_REPORT_BYTES: usize = 256 << 10;
 pub const MAX_QUERY_BYTES: usize = 64 << 20;
 /// Usage records in a batch.
 pub const MAX_RECORDS: usize = 512;
+/// Usage batches of one stream that await their acknowledgement. A sidecar keeps below it: at it the collector stops
+/// reading the stream, observations included.
+pub const MAX_USAGE_IN_FLIGHT: usize = 64;
 /// Pieces of evidence in an observation.
 pub const MAX_EVIDENCE: usize = 16;
 /// Agents in a roster, units in a plane.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{filter, fmt};
 
 use crate::config::{Config, Options};
 use crate::uplink::Uplink;
@@ -13,13 +16,7 @@ use crate::watcher::Watcher;
 const DRAIN: Duration = Duration::from_secs(2);
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_max_level(options.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .init();
+    open_log(options.log);
     let config = Config::resolve(options)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -29,6 +26,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // A wedged tmux or disk may still hold a blocking thread: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Our own lines at the level asked for, libraries' only where they are worth a warning. journald stamps the time.
+fn open_log(level: tracing::Level) {
+    let ours = filter::Targets::new().with_default(tracing::Level::WARN).with_target("fleet", level);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false);
+    tracing_subscriber::registry().with(ours).with(lines).init();
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -21,6 +21,14 @@ proptest! {
         if let Ok(message) = pb::UsageBatch::decode(bytes.as_slice()) && let Ok(batch) = batch_from_pb(&message) {
             prop_assert_eq!(batch_from_pb(&batch_to_pb(&batch)).unwrap(), batch);
         }
+        if let Ok(message) = pb::ReportRequest::decode(bytes.as_slice()) && let Ok((_, report)) = report_from_pb(&message)
+            && !matches!(report, Report::NativeEvent | Report::Receipt)
+        {
+            prop_assert_eq!(report_from_pb(&report_to_pb(&report)).unwrap(), (None, report));
+        }
+        if let Ok(message) = pb::ReportResponse::decode(bytes.as_slice()) {
+            let _ = answer_from_pb(&message);
+        }
         if let Ok(message) = pb::Agent::decode(bytes.as_slice()) {
             let _ = agent_from_pb(&message);
         }
@@ -42,6 +50,20 @@ fn what_is_missing_or_too_much_is_named() {
     let roster = pb::RosterPlane { agents: vec![entry], ..Default::default() };
     let planes = pb::HostPlanes { roster: Some(roster), ..Default::default() };
     assert!(planes_from_pb(&planes).unwrap_err().to_string().contains("not an agent name"));
+}
+
+#[test]
+fn a_hello_says_who_it_is() {
+    let hello = |hello: pb::Hello| {
+        let message = Some(pb::report_request::Message::Hello(hello));
+        report_from_pb(&pb::ReportRequest { origin: None, message })
+    };
+    let host = pb::Hello { tenant_id: "me".to_owned(), host: "box".to_owned(), vantage: 1, ..Default::default() };
+    assert!(matches!(hello(host.clone()), Ok((None, Report::Hello(_)))));
+    assert_eq!(hello(pb::Hello { vantage: 2, ..host.clone() }), Err(Invalid::Missing("hello.session")));
+    assert_eq!(hello(pb::Hello { tenant_id: String::new(), ..host }), Err(Invalid::Missing("hello.tenant_id")));
+    let answer = Answer::Cursor { source: "s".to_owned(), cursor: vec![1] };
+    assert_eq!(answer_from_pb(&answer_to_pb(&answer)), Ok(Some(answer)));
 }
 
 #[test]

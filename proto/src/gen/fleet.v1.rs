@@ -1341,6 +1341,9 @@ pub struct HostStatus {
     /// It said goodbye.
     #[prost(bool, tag = "7")]
     pub stopped: bool,
+    /// Every session that there was has been reported at least once.
+    #[prost(bool, tag = "8")]
+    pub listed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAgentRequest {

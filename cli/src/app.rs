@@ -1,0 +1,222 @@
+//! The arguments, and the way from them to an exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::client::Address;
+use crate::error::{Code, Failure, Outcome};
+use crate::verbs::{completion, doctor, events, explain, holder, install, launch, man, ps, schema};
+use crate::{complete, output};
+
+/// What something is, how it is used, and only then what it takes.
+const HELP: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  fleet ps                      every agent, what needs a person first
+  fleet ps --watch              the same, kept up to date
+  fleet ps --state stuck,dead   only those
+  fleet explain coder0          why an agent is what it is
+  fleet doctor                  what is missing on this machine, with the remedy";
+
+const AFTER: &str = "\
+Environment:
+  MOSAIC_HOME      where rosters and settings are; default ~/.config/mosaic
+  FLEET_COLLECTOR  the collector's address; default is its socket in the runtime directory
+  NO_COLOR         no colours; CLICOLOR_FORCE=1 gives them to a pipe
+
+Exit codes:
+  0 done   1 failure   2 usage   3 what was asked is not so   4 no such agent, host or account
+  5 not allowed, refused   6 no collector where one is needed   124 timed out   130 interrupted";
+
+/// The truth about a fleet of AI coding agents: who works, who is stuck and on what, who is dead
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, before_help = EXAMPLES, after_long_help = AFTER, disable_help_subcommand = false)]
+pub struct App {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Collector to ask, `unix:///…`
+    #[arg(long, value_name = "URL", global = true, env = "FLEET_COLLECTOR", hide_env_values = true)]
+    pub collector: Option<String>,
+}
+
+impl Global {
+    pub fn address(&self) -> Result<Address, Failure> {
+        Address::resolve(self.collector.as_deref())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Ps(ps::Args),
+    Explain(explain::Args),
+    Events(events::Args),
+    Doctor(doctor::Args),
+    Install(install::Args),
+    Launch(launch::Args),
+    Holder(holder::Args),
+    Completion(completion::Args),
+    Man(man::Args),
+    Schema(schema::Args),
+}
+
+impl Verb {
+    /// The user reads JSON, so that errors are JSON too.
+    fn speaks_json(&self) -> bool {
+        match self {
+            Self::Ps(args) => args.speaks_json(),
+            Self::Explain(args) => args.json,
+            Self::Events(args) => args.speaks_json(),
+            Self::Doctor(args) => args.json,
+            _ => false,
+        }
+    }
+}
+
+/// The whole command line, as parsed, completed and documented.
+pub fn command() -> clap::Command {
+    App::command().help_template(HELP).mut_subcommands(|verb| verb.help_template(HELP))
+}
+
+pub fn main() -> ExitCode {
+    complete::answer_shell();
+    let parsed = command().try_get_matches().and_then(|matches| App::from_arg_matches(&matches));
+    let app = match parsed {
+        Ok(app) => app,
+        Err(error) => {
+            // Nothing is left to be done where even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8));
+        }
+    };
+    let json = app.verb.speaks_json();
+    match in_runtime(app) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, json);
+            failure.code.into()
+        }
+    }
+}
+
+fn in_runtime(app: App) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Code::Failure, format!("no runtime: {error}")))?;
+    runtime.block_on(run(app))
+}
+
+async fn run(App { global, verb }: App) -> Outcome {
+    match verb {
+        Verb::Ps(args) => interruptible(ps::run(args, &global)).await,
+        Verb::Explain(args) => interruptible(explain::run(args, &global)).await,
+        Verb::Events(args) => interruptible(events::run(args, &global)).await,
+        Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
+        Verb::Install(args) => install::run(args).await,
+        Verb::Launch(args) => launch::run(args).await,
+        Verb::Holder(args) => holder::run(args).await,
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Man(args) => man::run(&args),
+        Verb::Schema(args) => schema::run(&args),
+    }
+}
+
+/// Drops the work when the user, or the system, asks for the end, so that what it holds is put back.
+async fn interruptible(work: impl Future<Output = Outcome>) -> Outcome {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else { return work.await };
+    tokio::select! {
+        outcome = work => outcome,
+        _ = interrupt.recv() => Err(Failure::silent(Code::Interrupted)),
+        _ = terminate.recv() => Err(Failure::silent(Code::Interrupted)),
+        _ = hangup.recv() => Err(Failure::silent(Code::Interrupted)),
+    }
+}
+
+fn report(failure: &Failure, json: bool) {
+    if failure.message.is_empty() {
+        return;
+    }
+    if json {
+        let error = serde_json::json!({
+            "code": failure.code as u8,
+            "message": failure.message,
+            "hint": failure.next,
+        });
+        output::note(&error.to_string());
+    } else {
+        output::error(failure);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(path: &[&str], long: bool) -> String {
+        let mut command = command().term_width(100);
+        command.build();
+        let mut found = &mut command;
+        for name in path {
+            found = found.find_subcommand_mut(name).unwrap();
+        }
+        let help = if long { found.render_long_help() } else { found.render_help() };
+        help.to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_of_all() {
+        insta::assert_snapshot!("help", help(&[], false));
+        insta::assert_snapshot!("help_long", help(&[], true));
+    }
+
+    #[test]
+    fn help_of_each_verb() {
+        for verb in [
+            "ps",
+            "explain",
+            "events",
+            "doctor",
+            "install",
+            "launch",
+            "holder",
+            "completion",
+            "man",
+            "schema",
+        ] {
+            insta::assert_snapshot!(format!("help_{verb}"), help(&[verb], false));
+        }
+        insta::assert_snapshot!("help_ps_long", help(&["ps"], true));
+    }
+
+    fn refused(args: &[&str]) -> String {
+        command().try_get_matches_from(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_slip_is_recognised() {
+        assert!(refused(&["fleet", "pss"]).contains("'ps'"));
+        assert!(refused(&["fleet", "ps", "--stat", "dead"]).contains("'--state'"));
+    }
+
+    #[test]
+    fn an_unknown_state_is_answered_with_the_known_ones() {
+        let error = refused(&["fleet", "ps", "--state", "stuk"]);
+        assert!(error.contains("dead, stuck, unknown, stale, working, available"), "{error}");
+        assert!(error.contains("'stuck'"), "{error}");
+    }
+}

@@ -1,0 +1,247 @@
+//! The columns of `fleet ps`: what each is called, what it shows of an agent, and what it is sorted by.
+
+use anstyle::{AnsiColor, Style};
+use fleet_domain::drift::Kind;
+use fleet_domain::fleet::{AgentView, Link as Watched};
+use fleet_domain::readiness::State as Readiness;
+
+use super::Scene;
+use super::grid::{Align, Cell, Fit};
+use super::words::{NONE, age, count, or_none, safe};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Agent,
+    State,
+    Since,
+    Runtime,
+    Class,
+    Tokens,
+    Hb,
+    Idle,
+    Unit,
+    Flags,
+    Why,
+    Host,
+    Tenant,
+    Socket,
+    Pid,
+    Model,
+    Conversation,
+    Title,
+    Alias,
+    Account,
+    Command,
+    Link,
+}
+
+use Column::*;
+
+impl Column {
+    pub const ALL: [Self; 22] = [
+        Agent,
+        State,
+        Since,
+        Runtime,
+        Class,
+        Tokens,
+        Hb,
+        Idle,
+        Unit,
+        Flags,
+        Why,
+        Host,
+        Tenant,
+        Socket,
+        Pid,
+        Model,
+        Conversation,
+        Title,
+        Alias,
+        Account,
+        Command,
+        Link,
+    ];
+    pub const NORMAL: [Self; 11] = [Agent, State, Since, Runtime, Class, Tokens, Hb, Idle, Unit, Flags, Why];
+    pub const WIDE: [Self; 18] = [
+        Agent,
+        State,
+        Since,
+        Runtime,
+        Class,
+        Tokens,
+        Hb,
+        Idle,
+        Unit,
+        Flags,
+        Host,
+        Tenant,
+        Socket,
+        Pid,
+        Model,
+        Conversation,
+        Title,
+        Why,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Agent => "agent",
+            State => "state",
+            Since => "since",
+            Runtime => "runtime",
+            Class => "class",
+            Tokens => "tokens",
+            Hb => "hb",
+            Idle => "idle",
+            Unit => "unit",
+            Flags => "flags",
+            Why => "why",
+            Host => "host",
+            Tenant => "tenant",
+            Socket => "socket",
+            Pid => "pid",
+            Model => "model",
+            Conversation => "conversation",
+            Title => "title",
+            Alias => "alias",
+            Account => "account",
+            Command => "command",
+            Link => "link",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(name))
+    }
+
+    pub fn align(self) -> Align {
+        match self {
+            Since | Tokens | Hb | Idle | Pid => Align::Right,
+            _ => Align::Left,
+        }
+    }
+
+    /// How the column gives way on a narrow terminal: who the agent is and how it is stays to the end.
+    pub fn fit(self) -> Fit {
+        match self {
+            Agent => Fit::Shrinks { least: 12 },
+            State => Fit::Fixed,
+            Flags => Fit::Shrinks { least: 9 },
+            Why => Fit::Rest { least: 30 },
+            Since => Fit::Leaves(1),
+            Tokens => Fit::Leaves(2),
+            Hb => Fit::Leaves(3),
+            Runtime => Fit::Leaves(4),
+            Host => Fit::Leaves(5),
+            Model => Fit::Leaves(6),
+            Idle => Fit::Leaves(7),
+            Class => Fit::Leaves(8),
+            Unit => Fit::Leaves(9),
+            Tenant | Socket | Pid | Conversation | Title | Alias | Account | Command | Link => {
+                Fit::Leaves(10)
+            }
+        }
+    }
+
+    pub fn cell(self, agent: &AgentView, scene: &Scene) -> Cell {
+        match self {
+            Agent => Cell::styled(safe(&agent.name).into_owned(), Style::new().bold()),
+            State => Cell::styled(state(agent), style_of(agent.state)),
+            Flags => Cell::styled(flags(agent, scene), AnsiColor::Yellow.on_default()),
+            _ => Cell::plain(self.text(agent, scene)),
+        }
+    }
+
+    fn text(self, agent: &AgentView, scene: &Scene) -> String {
+        match self {
+            Agent | State | Flags => self.cell(agent, scene).text,
+            Since => scene.since(agent).map_or_else(none, |since| age(since.age_at(scene.now))),
+            Runtime => or_none(agent.runtime.as_ref().map(|runtime| runtime.as_str())),
+            Class => or_none(agent.class.as_deref()),
+            Tokens => scene.tokens(agent).map_or_else(none, |tokens| count(tokens.total())),
+            Hb => heartbeat(agent),
+            Idle => agent.idle.map_or_else(none, age),
+            Unit => unit(agent),
+            Why => why(agent),
+            Host => or_none(Some(agent.key.host.as_str())),
+            Tenant => or_none(Some(agent.key.tenant.as_str())),
+            Socket => or_none(Some(agent.key.socket.shown())),
+            Pid => agent.pane_pid.map_or_else(none, |pid| pid.to_string()),
+            Model => or_none(agent.model.as_deref()),
+            Conversation => or_none(agent.conversation.as_ref().map(|id| id.as_str())),
+            Title => or_none(agent.pane_title.as_deref()),
+            Alias => or_none(agent.alias.as_deref()),
+            Account => or_none(agent.account.as_deref()),
+            Command => or_none(agent.pane_command.as_deref()),
+            Link => agent.link.as_str().to_owned(),
+        }
+    }
+}
+
+fn none() -> String {
+    NONE.to_owned()
+}
+
+/// The state's word, with the kind where it is stuck: `stuck/permission`.
+pub fn state(agent: &AgentView) -> String {
+    match agent.kind {
+        Some(kind) => format!("{}/{}", agent.state.as_str(), kind.as_str()),
+        None => agent.state.as_str().to_owned(),
+    }
+}
+
+pub fn style_of(state: Readiness) -> Style {
+    match state {
+        Readiness::Stuck => AnsiColor::Red.on_default().bold(),
+        Readiness::Dead => AnsiColor::Red.on_default(),
+        Readiness::Stale => AnsiColor::Yellow.on_default(),
+        Readiness::Unknown => AnsiColor::Magenta.on_default(),
+        Readiness::Available => AnsiColor::Cyan.on_default(),
+        Readiness::Working => AnsiColor::Green.on_default(),
+    }
+}
+
+/// `<age>s/<readiness>`, or `unknown` where no heartbeat is known.
+fn heartbeat(agent: &AgentView) -> String {
+    match agent.heartbeat.age {
+        Some(age) => format!("{}s/{}", age.as_secs(), agent.state.as_str()),
+        None => "unknown".to_owned(),
+    }
+}
+
+fn unit(agent: &AgentView) -> String {
+    let (active, enabled) = (safe(&agent.systemd_active), safe(&agent.systemd_enabled));
+    if active == enabled { active.into_owned() } else { format!("{active}/{enabled}") }
+}
+
+fn flags(agent: &AgentView, scene: &Scene) -> String {
+    let mut flags: Vec<&str> = agent.drift.iter().map(|drift| drift.kind.flag()).collect();
+    flags.dedup();
+    if agent.draft == Some(true) {
+        flags.push("DRAFT");
+    }
+    if agent.heartbeat.clock_skew {
+        flags.push("CLOCK-SKEW");
+    }
+    if !scene.direct && matches!(agent.link, Watched::Lost | Watched::Stopped) {
+        flags.push("UNWATCHED");
+    }
+    if flags.is_empty() { none() } else { flags.join(",") }
+}
+
+/// The reason, with the line that shows it.
+pub fn why(agent: &AgentView) -> String {
+    let decisive = agent.kind.and_then(|kind| agent.evidence.iter().find(|evidence| evidence.kind == kind));
+    let reason = safe(&agent.reason);
+    match decisive.map(|evidence| safe(&evidence.line)).filter(|line| !line.is_empty()) {
+        Some(line) => format!("{reason}: {line}"),
+        None if reason.is_empty() => none(),
+        None => reason.into_owned(),
+    }
+}
+
+/// The roster names another runtime, or another model, than what runs.
+pub fn has_drift_flag(agent: &AgentView) -> bool {
+    agent.drift.iter().any(|drift| drift.kind.flag() == Kind::Runtime.flag())
+}

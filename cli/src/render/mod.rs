@@ -1,0 +1,60 @@
+//! How agents are shown: the same values as a table, as plain columns, as JSON.
+//!
+//! ```text
+//! AgentView ─► columns (one cell a column) ─► grid (widths, alignment) ─► table: terminal or pipe
+//!          └─► item (serde) ─► JSON
+//! ```
+//! Every text passes [`words::safe`] on its way out.
+
+pub mod columns;
+pub mod explain;
+pub mod grid;
+pub mod item;
+pub mod order;
+pub mod summary;
+pub mod table;
+pub mod words;
+pub mod yaml;
+
+#[cfg(test)]
+pub mod samples;
+
+use fleet_domain::Wall;
+use fleet_domain::fleet::AgentView;
+use fleet_domain::usage::Tokens;
+use jiff::tz::TimeZone;
+
+/// The moment and place from which agents are looked at.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    pub now: Wall,
+    pub zone: TimeZone,
+    /// Nobody kept a history: tokens are unknown, and so is the time since when what has no time of its own holds.
+    pub direct: bool,
+    pub colour: bool,
+}
+
+impl Scene {
+    /// Since when the agent is in its state; `None` where that is not known.
+    pub fn since(&self, agent: &AgentView) -> Option<Wall> {
+        (!self.direct || agent.since < self.now).then_some(agent.since)
+    }
+
+    pub fn tokens<'a>(&self, agent: &'a AgentView) -> Option<&'a Tokens> {
+        (!self.direct).then_some(&agent.tokens_today)
+    }
+
+    /// A time for people: of today the clock's, else with the date.
+    pub fn time(&self, at: Wall) -> String {
+        let zoned =
+            |at: Wall| Some(jiff::Timestamp::from_millisecond(at.0).ok()?.to_zoned(self.zone.clone()));
+        let Some((then, now)) = zoned(at).zip(zoned(self.now)) else { return at.to_rfc3339() };
+        let format = if then.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        then.strftime(format).to_string()
+    }
+}
+
+/// True for what is an agent at all: in the roster, or a runtime was seen in it. Other sessions are listed last.
+pub fn is_agent(agent: &AgentView) -> bool {
+    agent.managed || agent.runtime.is_some()
+}

@@ -1,0 +1,112 @@
+//! The collector, and what it hears from this host.
+
+use fleet_adapters::identity;
+
+use super::Check;
+use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
+use crate::source;
+
+pub(super) async fn checks(at: &Address) -> Vec<Check> {
+    match ask(at).await {
+        Ok((status, listing)) => {
+            let mut checks = of_status(at, &status);
+            checks.push(sidecar(&listing));
+            checks
+        }
+        Err(why @ ClientError::Absent(_)) => {
+            let says = format!("{why}; fleet ps works without, but has neither tokens nor history");
+            vec![Check::warn("collector", says).remedy(START_COLLECTOR)]
+        }
+        Err(why) => {
+            vec![
+                Check::fail("collector", why.to_string())
+                    .remedy("systemctl --user restart mosaic-collector.service"),
+            ]
+        }
+    }
+}
+
+async fn ask(at: &Address) -> Result<(CollectorStatus, Listing), ClientError> {
+    let mut client = Client::connect(at).await?;
+    Ok((client.status().await?, client.list(source::today()).await?))
+}
+
+fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
+    let own = env!("CARGO_PKG_VERSION");
+    let http =
+        status.http.as_deref().map_or(String::new(), |http| format!(", metrics on http://{http}/metrics"));
+    let says = format!(
+        "{} at {at}: {} streams, {} agents, store {}{http}",
+        status.version, status.streams, status.agents, status.store
+    );
+    let mut checks = vec![Check::ok("collector", says)];
+    if status.version != own {
+        let says = format!("it is version {}, this is fleet {own}", status.version);
+        checks
+            .push(Check::warn("collector", says).remedy("systemctl --user restart mosaic-collector.service"));
+    }
+    if let Some(error) = &status.store_error {
+        let says = format!("its store takes nothing in: {error}");
+        checks.push(Check::fail("store", says).remedy("make room or mend the disk; it recovers by itself"));
+    }
+    checks
+}
+
+fn sidecar(listing: &Listing) -> Check {
+    let (tenant, host) = (identity::tenant(), identity::host());
+    let start = "systemctl --user start mosaic-sidecar.service (or run fleet-sidecar --host)";
+    match listing.hosts.iter().find(|view| view.tenant == tenant && view.host == host) {
+        Some(HostView { up: true, .. }) => {
+            Check::ok("sidecar", format!("the host-wide sidecar of {host} reports"))
+        }
+        Some(HostView { stopped: true, .. }) => {
+            Check::warn("sidecar", format!("the host-wide sidecar of {host} was stopped")).remedy(start)
+        }
+        Some(_) => Check::fail("sidecar", format!("the host-wide sidecar of {host} vanished"))
+            .remedy("systemctl --user restart mosaic-sidecar.service"),
+        None => Check::warn("sidecar", format!("no host-wide sidecar ever reported {host}")).remedy(start),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::doctor::Level;
+
+    fn host(up: bool, stopped: bool) -> Listing {
+        let host = HostView {
+            tenant: identity::tenant(),
+            host: identity::host(),
+            up,
+            stopped,
+            roster_path: String::new(),
+            roster_error: None,
+            systemd_unavailable: None,
+        };
+        Listing { hosts: vec![host], ..Listing::default() }
+    }
+
+    #[test]
+    fn a_silent_sidecar_is_told_from_a_stopped_and_from_a_missing_one() {
+        assert_eq!(sidecar(&host(true, false)).level, Level::Ok);
+        assert_eq!(sidecar(&host(false, true)).level, Level::Warn);
+        assert_eq!(sidecar(&host(false, false)).level, Level::Fail);
+        assert_eq!(sidecar(&Listing::default()).level, Level::Warn);
+    }
+
+    #[test]
+    fn a_store_that_takes_nothing_in_is_a_failure() {
+        let status = CollectorStatus {
+            version: "0.0.1".to_owned(),
+            started: fleet_domain::Wall(0),
+            streams: 1,
+            agents: 2,
+            http: None,
+            store: "sqlite".to_owned(),
+            store_error: Some("disk full".to_owned()),
+        };
+        let at = Address { socket: "/c.sock".into() };
+        let levels: Vec<Level> = of_status(&at, &status).iter().map(|check| check.level).collect();
+        assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail]);
+    }
+}

@@ -1,0 +1,269 @@
+//! `fleet events`: which agent changed its state when, and on what evidence.
+
+use std::time::Duration;
+
+use fleet_domain::Wall;
+use fleet_domain::fleet::{Unresolved, resolve};
+use serde::Serialize;
+
+use crate::app::Global;
+use crate::client::{Client, ClientError, EventView};
+use crate::error::{Failure, Outcome};
+use crate::output::{self, Screen};
+use crate::render::Scene;
+use crate::render::columns::style_of;
+use crate::render::grid::paint;
+use crate::render::item::List;
+use crate::render::words::safe;
+use crate::{clock, complete, source};
+
+use super::explain::unresolved_failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  fleet events                          the latest changes of state
+  fleet events --agent coder0 --since 1h
+  fleet events --follow --jsonl         those to come, one object a line";
+
+/// List changes of state, oldest first
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub struct Args {
+    /// Only of this agent; an unambiguous beginning of its name is enough
+    #[arg(long, value_name = "AGENT", add = complete::agents())]
+    agent: Option<String>,
+    /// Only since then: `10m`, `2h30m`, `3d`, or a time such as 2026-11-21T10:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Since>,
+    /// At most this many of the past, the latest ones; 0 is all that are kept [default: 50; with --since all]
+    #[arg(short = 'n', long = "limit", value_name = "N")]
+    limit: Option<u32>,
+    /// Go on with those to come
+    #[arg(short, long)]
+    follow: bool,
+    /// One JSON object; with --follow one event a line
+    #[arg(long)]
+    json: bool,
+    /// One event a line
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
+}
+
+impl Args {
+    pub fn speaks_json(&self) -> bool {
+        self.json || self.jsonl
+    }
+
+    fn by_line(&self) -> bool {
+        self.jsonl || self.follow
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Ago(Duration),
+    At(Wall),
+}
+
+/// An event as JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventItem {
+    at: String,
+    #[serde(rename = "tenant_id")]
+    tenant_id: String,
+    host: String,
+    socket: String,
+    session: String,
+    /// Null when the agent was seen for the first time.
+    from: Option<&'static str>,
+    to: &'static str,
+    kind: Option<&'static str>,
+    reason: String,
+    evidence: Option<String>,
+}
+
+pub async fn run(args: Args, global: &Global) -> Outcome {
+    let at = global.address()?;
+    let mut client = Client::connect(&at).await.map_err(ClientError::into_failure)?;
+    let agent = match &args.agent {
+        Some(word) => full_name(&mut client, word).await?,
+        None => String::new(),
+    };
+    let now = clock::now().wall;
+    let from = match args.since {
+        Some(Since::Ago(ago)) => now.minus(ago),
+        Some(Since::At(at)) => at,
+        None => Wall(0),
+    };
+    let limit = args.limit.unwrap_or(if args.since.is_some() { 0 } else { 50 });
+    let mut events =
+        client.events(from, &agent, limit, args.follow).await.map_err(ClientError::into_failure)?;
+    let screen = Screen::detect();
+    let mut printer = Printer { args: &args, screen, batch: Vec::new(), printed: 0 };
+    while let Some(event) = events.next().await.map_err(ClientError::into_failure)? {
+        printer.take(event)?;
+    }
+    printer.end()
+}
+
+/// An agent that is known now by a beginning of its name; one that is not may still have a past.
+async fn full_name(client: &mut Client, word: &str) -> Result<String, Failure> {
+    let listing = client.list(source::today()).await.map_err(ClientError::into_failure)?;
+    let named: Vec<(String, String)> =
+        listing.agents.iter().map(|agent| (agent.name.clone(), agent.name.clone())).collect();
+    match resolve(word, &named) {
+        Ok(name) => Ok(name.clone()),
+        Err(Unresolved::Unknown { .. }) => Ok(word.to_owned()),
+        Err(ambiguous @ Unresolved::Ambiguous { .. }) => {
+            let same = named.iter().any(|(_, name)| name == word);
+            if same { Ok(word.to_owned()) } else { Err(unresolved_failure(word, ambiguous)) }
+        }
+    }
+}
+
+struct Printer<'a> {
+    args: &'a Args,
+    screen: Screen,
+    batch: Vec<EventItem>,
+    printed: usize,
+}
+
+impl Printer<'_> {
+    fn take(&mut self, event: EventView) -> Outcome {
+        self.printed += 1;
+        if !self.args.speaks_json() {
+            let scene = Scene {
+                now: clock::now().wall,
+                zone: clock::zone(),
+                direct: false,
+                colour: self.screen.colour,
+            };
+            return output::data(&(line(&event, &scene) + "\n"));
+        }
+        if self.args.by_line() {
+            return output::json(&item(&event), false);
+        }
+        self.batch.push(item(&event));
+        Ok(())
+    }
+
+    fn end(self) -> Outcome {
+        if self.args.json && !self.args.follow {
+            return output::json(&List::new("EventList", self.batch), true);
+        }
+        if self.printed == 0 && !self.args.speaks_json() {
+            output::note(
+                "no change of state is known; a new agent's first one is told as soon as it is seen",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn item(event: &EventView) -> EventItem {
+    EventItem {
+        at: event.at.to_rfc3339(),
+        tenant_id: safe(event.key.tenant.as_str()).into_owned(),
+        host: safe(event.key.host.as_str()).into_owned(),
+        socket: safe(event.key.socket.shown()).into_owned(),
+        session: safe(&event.key.session).into_owned(),
+        from: event.from.map(|state| state.as_str()),
+        to: event.to.as_str(),
+        kind: event.kind.map(|kind| kind.as_str()),
+        reason: safe(&event.reason).into_owned(),
+        evidence: event.evidence.as_deref().map(|line| safe(line).into_owned()),
+    }
+}
+
+/// `10:41:39  coder0  working → stuck/permission  waits for permission: Do you want …`
+fn line(event: &EventView, scene: &Scene) -> String {
+    let mut out = format!("{}  {:<16}  ", scene.time(event.at), safe(&event.key.session));
+    let from = event.from.map_or("(new)", |state| state.as_str());
+    let to = match event.kind {
+        Some(kind) => format!("{}/{}", event.to.as_str(), kind.as_str()),
+        None => event.to.as_str().to_owned(),
+    };
+    out.push_str(&format!("{from:>9} → "));
+    paint(&mut out, &format!("{to:<18}"), style_of(event.to), scene.colour);
+    out.push_str(&format!("  {}", safe(&event.reason)));
+    if let Some(evidence) = &event.evidence {
+        out.push_str(&format!(": {}", safe(evidence)));
+    }
+    out
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Some(at) = Wall::parse_rfc3339(text) {
+        return Ok(Since::At(at));
+    }
+    duration(text)
+        .map(Since::Ago)
+        .ok_or_else(|| "write 45s, 10m, 2h30m or 3d, or a time such as 2026-11-21T10:00:00Z".to_owned())
+}
+
+/// `90s`, `10m`, `2h30m`, `3d`: each number with its unit.
+fn duration(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..end].parse().ok()?;
+        let unit = rest[end..].chars().next()?;
+        let size = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(size)?)?;
+        rest = &rest[end + unit.len_utf8()..];
+    }
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_domain::readiness::{State, StuckKind};
+
+    use super::*;
+    use crate::render::samples;
+
+    fn event() -> EventView {
+        EventView {
+            key: samples::agent("coder0", State::Stuck, 1).key,
+            at: samples::now(),
+            from: Some(State::Working),
+            to: State::Stuck,
+            kind: Some(StuckKind::Permission),
+            reason: "waits for permission".to_owned(),
+            evidence: Some("Do you want to make this edit?".to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        insta::assert_snapshot!(line(&event(), &samples::scene()));
+        let first =
+            EventView { from: None, kind: None, to: State::Working, evidence: None, at: Wall(0), ..event() };
+        insta::assert_snapshot!(line(&first, &samples::scene()));
+    }
+
+    #[test]
+    fn an_event_as_json() {
+        insta::assert_snapshot!(serde_json::to_string(&item(&event())).unwrap());
+    }
+
+    #[test]
+    fn since_is_an_age_or_a_time() {
+        assert_eq!(since("2h30m"), Ok(Since::Ago(Duration::from_secs(9_000))));
+        assert_eq!(since("2026-11-21T10:00:00Z"), Ok(Since::At(Wall(1_795_255_200_000))));
+        for bad in ["", "10", "m", "yesterday", "10x", "99999999999999999999d", "5m ago"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `fleet launch`: the one launcher, for every agent. Called by `mosaic-agent@<name>.service`.
+//!
+//! [`plan`] decides, from the roster and the environment, what would run where; this file does it.
+
+mod plan;
+
+use std::path::Path;
+
+use fleet_adapters::identity;
+use fleet_adapters::tmux::{Server, TmuxError};
+use fleet_domain::AgentName;
+use fleet_framework::Home;
+use fleet_framework::home::shown;
+
+use self::plan::{Launch, Place};
+use super::holder::{failed, read_roster, settle};
+use crate::error::{Code, Failure, Outcome};
+use crate::{complete, output};
+
+const EXAMPLES: &str = "\
+Examples:
+  fleet launch coder0             start the agent's session, as its unit does
+  fleet launch coder0 --dry-run   only show what would run where
+  fleet launch coder0 --stop      end its session and nothing else";
+
+const AFTER: &str = "\
+Environment (overrides the roster; an empty value is as good as none):
+  MOSAIC_AGENT_RUNTIME, MOSAIC_AGENT_MODEL, MOSAIC_AGENT_WORKDIR, MOSAIC_AGENT_YOLO, MOSAIC_AGENT_COMMAND
+  MOSAIC_TMUX_SOCKET   for an agent that is in no roster
+  CLAUDE_CODE_DISABLE_1M_CONTEXT, CLAUDE_CODE_AUTO_COMPACT_WINDOW
+                       what claude gets instead of 1 and 200000; set empty, it gets none
+
+Exit codes of this verb: 64 a name is missing or unknown, 69 there is no tmux";
+
+/// Start an agent's session on the fleet's tmux server; one that runs already is a success
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = AFTER)]
+pub struct Args {
+    /// The agent's name; default is $MOSAIC_AGENT_NAME
+    #[arg(add = complete::agents())]
+    agent: Option<String>,
+    /// End the agent's session instead
+    #[arg(long)]
+    stop: bool,
+    /// Show what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn run(args: Args) -> Outcome {
+    let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(name) = args.agent.or_else(|| variable("MOSAIC_AGENT_NAME")).filter(|name| !name.is_empty())
+    else {
+        return Err(Failure::new(Code::LaunchUsage, "no agent is named").next("fleet launch AGENT"));
+    };
+    let name = AgentName::parse(&name).map_err(|error| Failure::of(Code::LaunchUsage, &error))?;
+    let roster = read_roster(&home).map_err(|error| error.to_string());
+    let place = Place {
+        roster: &roster,
+        roster_path: &shown(&home.roster()),
+        host: identity::host(),
+        root: nix::unistd::geteuid().is_root(),
+    };
+    if args.stop {
+        let server = Server::new(place.socket_to_stop(&name, &variable)?);
+        return stop(&server, &name, args.dry_run).await;
+    }
+    let launch = place.launch(&name, &variable)?;
+    start(&launch, args.dry_run).await
+}
+
+async fn start(launch: &Launch, dry_run: bool) -> Outcome {
+    for warning in &launch.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
+    if dry_run {
+        return output::data(&launch.to_string());
+    }
+    let server = Server::new(launch.socket.clone());
+    let (name, socket) = (launch.name.as_str(), launch.socket.shown());
+    if server.has_session(name).await.map_err(no_tmux)? {
+        output::note(&format!("{name} runs already on socket {socket}"));
+        return Ok(());
+    }
+    let directory = shown(&launch.directory);
+    std::fs::create_dir_all(&launch.directory).map_err(|error| {
+        let message = format!("{name}: the work directory {directory} cannot be made: {error}");
+        Failure::new(Code::Failure, message).next("set working_directory in the roster")
+    })?;
+    if let Some(program) = &launch.program
+        && !found(program, launch.path())
+    {
+        let message = format!("{name}: there is no program {program} in {}", launch.path());
+        return Err(Failure::new(Code::Failure, message)
+            .next(format!("install {program}, or set the agent's `command` in the roster to where it is")));
+    }
+    let started =
+        server.new_session(name, Some(&launch.directory), &launch.environment, &launch.command).await;
+    if matches!(started, Err(TmuxError::NotInstalled)) {
+        return started.map_err(no_tmux);
+    }
+    settle(&server, name, started).await?;
+    output::note(&format!("{name} runs on socket {socket} in {directory}"));
+    Ok(())
+}
+
+async fn stop(server: &Server, name: &AgentName, dry_run: bool) -> Outcome {
+    let socket = server.socket().shown();
+    if dry_run {
+        return output::data(&format!("would end the session ={name} on socket {socket}\n"));
+    }
+    server.kill_session(name.as_str()).await.map_err(no_tmux)?;
+    output::note(&format!("{name} does not run on socket {socket} any more"));
+    Ok(())
+}
+
+fn no_tmux(error: TmuxError) -> Failure {
+    match error {
+        TmuxError::NotInstalled => Failure::of(Code::LaunchUnavailable, &error),
+        error => failed(error),
+    }
+}
+
+fn found(program: &str, path: &str) -> bool {
+    let runs =
+        |file: &Path| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file();
+    std::env::split_paths(path).any(|dir| runs(&dir.join(program)))
+}
+
+/// True where the roster has the agent on this host.
+pub(super) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
+    agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(here.as_str()))
+}

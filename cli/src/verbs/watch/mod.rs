@@ -1,0 +1,35 @@
+//! `fleet ps --watch`: the table redrawn in place when something changed, or the changes as lines.
+//!
+//! ```text
+//! feed (a task) ── updates, notices ──► board ──► terminal: frame ─► painter ─► only the lines that differ
+//!                                            └──► pipe: the changed rows, or items
+//! ```
+
+mod board;
+mod feed;
+mod lines;
+mod painter;
+mod terminal;
+
+use tokio::sync::mpsc;
+
+use crate::client::Address;
+use crate::error::Outcome;
+use crate::output::Screen;
+
+use super::ps::Request;
+
+/// Updates that wait to be shown; a feed that is ahead waits.
+const QUEUE: usize = 64;
+
+pub async fn run(at: &Address, request: &Request, screen: Screen) -> Outcome {
+    let (send, receive) = mpsc::channel(QUEUE);
+    let feed = tokio::spawn(feed::run(at.clone(), send));
+    let outcome = if request.tabular() && screen.cursor {
+        terminal::run(receive, request, screen).await
+    } else {
+        lines::run(receive, request, screen).await
+    };
+    feed.abort();
+    outcome
+}

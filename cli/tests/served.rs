@@ -1,0 +1,182 @@
+//! With a collector: what it says is what is shown, and what it loses is said.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet_proto::pb::{self, State};
+use support::{Says, World, agent, key};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+fn fleet_of(agents: Vec<pb::Agent>) -> Arc<Says> {
+    Arc::new(Says { agents, ..Says::default() })
+}
+
+fn stuck(name: &str) -> pb::Agent {
+    let evidence = pb::AgentEvidence {
+        kind: pb::StuckKind::Permission as i32,
+        line: "Do you want to proceed?\u{1b}[31m".to_owned(),
+        source: pb::Source::StateFile as i32,
+        ..Default::default()
+    };
+    pb::Agent {
+        kind: pb::StuckKind::Permission as i32,
+        reason: "waits for permission".to_owned(),
+        evidence: vec![evidence],
+        ..agent(name, State::Stuck)
+    }
+}
+
+#[tokio::test]
+async fn the_table_in_a_pipe_is_plain_and_urgent_first() {
+    let world = World::new();
+    let _collector = world.collector(fleet_of(vec![agent("lead", State::Working), stuck("coder0")]));
+    let answer = world.fleet(&["ps", "--columns", "agent,state,tokens,hb,why"]).await;
+    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        answer.out,
+        "AGENT   STATE             TOKENS          HB  WHY\n\
+         coder0  stuck/permission    1.5k    4s/stuck  waits for permission: Do you want to proceed? [31m\n\
+         lead    working             1.5k  4s/working  a turn is running\n"
+    );
+    let quiet = world.fleet(&["ps", "-q", "--state", "working"]).await;
+    assert_eq!(quiet.out, "lead\n");
+}
+
+#[tokio::test]
+async fn colour_is_given_where_it_is_forced_and_never_where_it_is_refused() {
+    let world = World::new();
+    let _collector = world.collector(fleet_of(vec![agent("lead", State::Working)]));
+    let forced = world.command(&["ps"]).env("CLICOLOR_FORCE", "1").output().await.unwrap();
+    assert!(String::from_utf8(forced.stdout).unwrap().contains("\u{1b}[32mworking"));
+    let refused =
+        world.command(&["ps"]).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").output().await.unwrap();
+    assert!(!String::from_utf8(refused.stdout).unwrap().contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn an_explanation_has_the_signals_that_only_one_agent_gets() {
+    let world = World::new();
+    let _collector =
+        world.collector(fleet_of(vec![agent("coder0", State::Working), agent("coder1", State::Working)]));
+    let answer = world.fleet(&["explain", "coder1"]).await;
+    assert!(answer.out.contains("claude runs as pid 7"), "{}", answer.out);
+    let ambiguous = world.fleet(&["explain", "cod"]).await;
+    assert_eq!(ambiguous.code, Some(4));
+    assert!(ambiguous.err.contains("coder0, coder1"), "{}", ambiguous.err);
+}
+
+#[tokio::test]
+async fn events_are_lines_or_json() {
+    let transition = |session: &str| pb::Transition {
+        key: Some(key(session)),
+        at_unix_ms: 0,
+        to: State::Working as i32,
+        reason: "a turn is running".to_owned(),
+        ..Default::default()
+    };
+    let says = Says { transitions: vec![transition("a"), transition("b")], ..Says::default() };
+    let world = World::new();
+    let _collector = world.collector(Arc::new(says));
+    let text = world.fleet(&["events"]).await;
+    assert!(text.out.starts_with("1970-01-01 00:00:00  a "), "{}", text.out);
+    let json = world.fleet(&["events", "--agent", "b", "--json"]).await;
+    let list: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(list["items"][0]["session"], "b");
+    assert_eq!(world.fleet(&["events", "--jsonl"]).await.out.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_is_not_taken_for_an_absent_one() {
+    let world = World::new();
+    let _collector = world.collector(Arc::new(Says { refuses: true, ..Says::default() }));
+    let answer = world.fleet(&["ps"]).await;
+    assert_eq!(answer.code, Some(0));
+    assert!(answer.err.contains("refused: not your fleet"), "{}", answer.err);
+    let doctor = world.fleet(&["doctor"]).await;
+    assert_eq!(doctor.code, Some(1));
+}
+
+#[tokio::test]
+async fn an_agent_of_a_later_version_is_counted_not_hidden() {
+    let world = World::new();
+    let unknown = pb::Agent { state: 99, ..agent("future", State::Working) };
+    let _collector = world.collector(fleet_of(vec![unknown, agent("lead", State::Working)]));
+    let answer = world.fleet(&["ps", "-q"]).await;
+    assert_eq!(answer.out, "lead\n");
+    assert!(answer.err.contains("later version"), "{}", answer.err);
+}
+
+#[tokio::test]
+async fn a_reader_that_closes_the_pipe_ends_the_command_quietly() {
+    let world = World::new();
+    let agents = (0..5000).map(|n| agent(&format!("agent{n}"), State::Working)).collect();
+    let _collector = world.collector(fleet_of(agents));
+    let mut child = world.command(&["ps", "--json"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[tokio::test]
+async fn a_watch_tells_each_change_once_and_that_the_collector_went_away() {
+    let world = World::new();
+    let says = fleet_of(vec![agent("lead", State::Working)]);
+    let collector = world.collector(says.clone());
+    let (mut child, mut lines) = watch(&world, &["ps", "--watch", "-o", "jsonl"]);
+    assert_eq!(next(&mut lines).await["readiness"], "working");
+    let older = pb::Agent { idle_ms: Some(9000), generation: 5, ..agent("lead", State::Working) };
+    says.tell(pb::watch_agents_response::Change::Changed(older)).await;
+    says.tell(pb::watch_agents_response::Change::Changed(stuck("lead"))).await;
+    assert_eq!(next(&mut lines).await["readinessKind"], "permission");
+    says.tell(pb::watch_agents_response::Change::Removed(key("lead"))).await;
+    let removed = next(&mut lines).await;
+    assert_eq!((&removed["name"], &removed["removed"]), (&"lead".into(), &true.into()));
+
+    collector.abort();
+    says.watches.lock().unwrap().clear();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(soon(notes.next_line()).await.unwrap().unwrap().contains("reconnecting"));
+    let _again = world.collector(fleet_of(vec![agent("back", State::Working)]));
+    assert_eq!(next(&mut lines).await["name"], "back");
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_with_130() {
+    let world = World::new();
+    let _collector = world.collector(fleet_of(vec![agent("lead", State::Working)]));
+    let (mut child, mut lines) = watch(&world, &["ps", "--watch", "--no-headers"]);
+    assert!(soon(lines.next_line()).await.unwrap().unwrap().starts_with("lead"));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(soon(child.wait()).await.unwrap().code(), Some(130));
+}
+
+#[tokio::test]
+async fn names_are_completed_from_the_collector() {
+    let world = World::new();
+    let _collector = world.collector(fleet_of(vec![agent("coder0", State::Working)]));
+    let mut command = world.command(&["--", "fleet", "explain", ""]);
+    command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "2").env("_CLAP_COMPLETE_COMP_TYPE", "9");
+    command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_SPACE", "true");
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().any(|line| line == "coder0"), "{text}");
+}
+
+fn watch(world: &World, args: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = world.command(args).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> serde_json::Value {
+    serde_json::from_str(&soon(lines.next_line()).await.unwrap().unwrap()).unwrap()
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("nothing came")
+}

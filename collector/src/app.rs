@@ -1,0 +1,272 @@
+//! The collector as a whole: bind early, serve late, drain within a deadline.
+//!
+//! ```text
+//! build: lock and bind the socket, bind the metrics port          (fails at once, with the remedy)
+//! serve: metrics port ─► open the store ─► restore ─► hub ─► gRPC ─► READY
+//! drain: no new calls ─► streams end, usage under way is acknowledged ─► hub ends ─► store closes ─► socket removed
+//! ```
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet_proto::FILE_DESCRIPTOR_SET;
+use jiff::tz::TimeZone;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::InterceptorLayer;
+use tonic::transport::Server;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::http::{self, HttpError, Latch};
+use crate::hub::{self, Hub, HubHandle};
+use crate::ingest::{Context, Ingest};
+use crate::meters::Meters;
+use crate::notify;
+use crate::peer::{Guard, own_tenant};
+use crate::query::Query;
+use crate::store::actor::{self, StoreHandle};
+use crate::store::{Store, StoreError, sqlite::Sqlite};
+
+/// From the signal to the end.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// Of it, for streams and readers to end; the rest is for the store.
+const STREAMS_LIMIT: Duration = Duration::from_secs(3);
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Calls at once on one connection.
+const MAX_CALLS: u32 = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot {what}")]
+    Start {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot describe the services")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("the socket cannot be served")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Bound, and not serving yet.
+pub struct App {
+    config: Config,
+    clock: Clock,
+    endpoint: Endpoint,
+    listener: std::os::unix::net::UnixListener,
+    http: Option<(std::net::TcpListener, SocketAddr)>,
+}
+
+impl App {
+    pub fn build(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let (endpoint, listener) = Endpoint::bind(&config.socket)?;
+        let http = config.http.map(http::bind).transpose()?;
+        let addressed = |listener: std::net::TcpListener| {
+            let address = listener.local_addr();
+            address.map(|address| (listener, address)).map_err(start("read the metrics port"))
+        };
+        let http = http.map(addressed).transpose()?;
+        Ok(Self { config, clock, endpoint, listener, http })
+    }
+
+    /// Where /metrics is.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Serves until `stop`, and drains. `opened` may put something around the store, as tests do.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
+        self.serve_with(|path| Ok(Box::new(Sqlite::open(path)?)), stop).await
+    }
+
+    pub async fn serve_with(
+        self,
+        open: impl FnOnce(&std::path::Path) -> Result<Box<dyn Store>, StoreError> + Send + 'static,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), AppError> {
+        let Self { config, clock, endpoint, listener, http } = self;
+        let meters = Arc::new(Meters::new(clock().wall));
+        let (drain, draining) = watch::channel(false);
+        let latch = Latch::default();
+        let address = http.as_ref().map(|(_, address)| format!("http://{address}/metrics"));
+        let pages = http.map(|(listener, _)| pages(listener, &latch, &meters, &draining)).transpose()?;
+
+        let core = Core::start(&config, &clock, &meters, open).await?;
+        let context = Context {
+            hub: core.hub.clone(),
+            store: core.store.clone(),
+            meters: meters.clone(),
+            clock,
+            tenant: own_tenant(),
+            drain: draining.clone(),
+        };
+        let query = Query {
+            hub: core.hub.clone(),
+            store: core.store.clone(),
+            meters,
+            http: address.clone().unwrap_or_default(),
+        };
+        let services = serve_grpc(listener, context, query, draining)?;
+        latch.open(core.hub.clone());
+        tokio::spawn(notify::watchdog(core.hub.clone()));
+        notify::ready();
+        tracing::info!(
+            socket = %endpoint.path().display(),
+            store = core.store.description(),
+            metrics = address.as_deref().unwrap_or("off"),
+            "serving"
+        );
+
+        let mut services = services;
+        let ended = tokio::select! {
+            () = stop => None,
+            ended = &mut services => Some(ended),
+        };
+        notify::stopping();
+        tracing::info!("stopping");
+        let _ = drain.send(true);
+        let drained = drained(services, ended.is_some(), pages, core);
+        if timeout(DRAIN_LIMIT, drained).await.is_err() {
+            tracing::warn!("not everything ended within {} s", DRAIN_LIMIT.as_secs());
+        }
+        drop(endpoint);
+        match ended {
+            Some(Ok(Err(error))) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+type Services = JoinHandle<Result<(), tonic::transport::Error>>;
+
+/// The register and its store.
+struct Core {
+    hub: HubHandle,
+    store: StoreHandle,
+    task: JoinHandle<()>,
+    closed: oneshot::Receiver<()>,
+}
+
+impl Core {
+    async fn start(
+        config: &Config,
+        clock: &Clock,
+        meters: &Arc<Meters>,
+        open: impl FnOnce(&std::path::Path) -> Result<Box<dyn Store>, StoreError> + Send + 'static,
+    ) -> Result<Self, AppError> {
+        let (path, now) = (config.store.clone(), clock.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut store = open(&path)?;
+            let loaded = store.load(now().wall)?;
+            Ok::<_, StoreError>((store, loaded))
+        });
+        let (store, loaded) = opened.await.map_err(std::io::Error::from).map_err(start("open the store"))??;
+        let (hub, queues) = HubHandle::new();
+        let started = actor::start(store, hub.inputs(), clock.clone(), meters.clone());
+        let actor::Started { handle, sink, closed } = started.map_err(start("start the store's thread"))?;
+        let zone = TimeZone::system();
+        let owner = Hub::new(config.thresholds, loaded, sink, meters.clone(), zone, clock());
+        let task = tokio::spawn(hub::run(owner, queues, clock.clone()));
+        Ok(Self { hub, store: handle, task, closed })
+    }
+
+    /// The hub first, as it still has transitions for the store.
+    async fn stop(self) {
+        let Self { hub, store, task, closed } = self;
+        hub.stop().await;
+        let _ = task.await;
+        drop((hub, store));
+        let _ = closed.await;
+    }
+}
+
+fn pages(
+    listener: std::net::TcpListener,
+    latch: &Latch,
+    meters: &Arc<Meters>,
+    draining: &watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, AppError> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(start("serve the metrics port"))?;
+    let router = http::router(latch.clone(), meters.clone());
+    Ok(tokio::spawn(http::serve(listener, router, draining.clone())))
+}
+
+fn serve_grpc(
+    listener: std::os::unix::net::UnixListener,
+    context: Context,
+    query: Query,
+    mut draining: watch::Receiver<bool>,
+) -> Result<Services, AppError> {
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(start("serve the socket"))?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let (report, fleet) = (Ingest::service(context), query.service());
+    let router = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(MAX_CALLS)
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .http2_max_header_list_size(16 << 10)
+        .layer(InterceptorLayer::new(Guard::own_user()))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(fleet)
+        .add_service(report);
+    Ok(tokio::spawn(async move {
+        serving(&health, true).await;
+        let stop = async move {
+            let _ = draining.wait_for(|drain| *drain).await;
+            serving(&health, false).await;
+        };
+        router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop).await
+    }))
+}
+
+async fn serving(health: &tonic_health::server::HealthReporter, serving: bool) {
+    use fleet_proto::pb::fleet_service_server::FleetServiceServer;
+    use fleet_proto::pb::report_service_server::ReportServiceServer;
+    if serving {
+        health.set_serving::<FleetServiceServer<Query>>().await;
+        health.set_serving::<ReportServiceServer<Ingest>>().await;
+    } else {
+        health.set_not_serving::<FleetServiceServer<Query>>().await;
+        health.set_not_serving::<ReportServiceServer<Ingest>>().await;
+    }
+}
+
+async fn drained(mut services: Services, ended: bool, pages: Option<JoinHandle<()>>, core: Core) {
+    let calls = async {
+        if !ended {
+            let _ = (&mut services).await;
+        }
+        if let Some(pages) = pages {
+            let _ = pages.await;
+        }
+    };
+    // A peer that does not hang up may not keep the store from being closed properly.
+    if timeout(STREAMS_LIMIT, calls).await.is_err() {
+        services.abort();
+    }
+    core.stop().await;
+}
+
+fn start(what: &'static str) -> impl FnOnce(std::io::Error) -> AppError {
+    move |source| AppError::Start { what, source }
+}

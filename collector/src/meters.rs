@@ -1,0 +1,105 @@
+//! What the collector counts of itself. Written by everybody, read at a scrape.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fleet_domain::Wall;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Upper bounds of the commit histogram, in seconds: from a good disk to one that is about to be noticed.
+const COMMIT_BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+#[derive(Debug)]
+pub struct Meters {
+    pub started: Wall,
+    pub observations: Count,
+    pub usage_records: Count,
+    pub usage_unreadable: Count,
+    /// Taken in and not used yet.
+    pub native_events: Count,
+    pub receipts: Count,
+    pub store_errors: Count,
+    pub commits: Histogram,
+    dropped: [Count; Dropped::ALL.len()],
+    scrape_nanos: AtomicU64,
+}
+
+impl Meters {
+    pub fn new(started: Wall) -> Self {
+        Self {
+            started,
+            observations: Count::default(),
+            usage_records: Count::default(),
+            usage_unreadable: Count::default(),
+            native_events: Count::default(),
+            receipts: Count::default(),
+            store_errors: Count::default(),
+            commits: Histogram::new(COMMIT_BUCKETS),
+            dropped: std::array::from_fn(|_| Count::default()),
+            scrape_nanos: AtomicU64::new(0),
+        }
+    }
+
+    pub fn drop_one(&self, reason: Dropped) {
+        self.dropped[reason as usize].add(1);
+    }
+
+    pub fn dropped(&self) -> impl Iterator<Item = (Dropped, u64)> {
+        Dropped::ALL.into_iter().map(|reason| (reason, self.dropped[reason as usize].get()))
+    }
+
+    pub fn scraped(&self, took: Duration) {
+        self.scrape_nanos.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long the scrape before this one took.
+    pub fn last_scrape(&self) -> Duration {
+        Duration::from_nanos(self.scrape_nanos.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why something that arrived, or was due, was let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// A message that does not say what it must.
+    Invalid,
+    /// Bytes that are no message, or a message that is too large; its stream ends.
+    Undecodable,
+    /// A message in another's name than its stream's.
+    Foreign,
+    /// A session beyond the number that one host may have.
+    Session,
+    /// A transition that the store could not take in time. Readers who follow saw it.
+    Transition,
+    /// A reader of changes who could not keep up and was cut off.
+    Reader,
+}
+
+impl Dropped {
+    pub const ALL: [Self; 6] =
+        [Self::Invalid, Self::Undecodable, Self::Foreign, Self::Session, Self::Transition, Self::Reader];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Undecodable => "undecodable",
+            Self::Foreign => "foreign",
+            Self::Session => "too_many_sessions",
+            Self::Transition => "transition_not_stored",
+            Self::Reader => "slow_reader",
+        }
+    }
+}

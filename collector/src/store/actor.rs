@@ -1,0 +1,368 @@
+//! The thread that owns the store.
+//!
+//! ```text
+//! usage ───────►┐  what waits goes into one transaction      ┌─► hub: what changed
+//! transitions ─►┼─► commit ──────────────────────────────────┴─► acknowledgement
+//! questions ───►┘     └─ fails: kept, tried again with backoff; questions are still answered
+//! ```
+//!
+//! Usage that waits holds back its stream (bounded), transitions that do not fit are counted and let go of: the
+//! register itself has them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
+
+use super::{Loaded, Numbered, Past, SourceKey, Store, StoreError, UsageWrite, Write};
+use crate::clock::Clock;
+use crate::hub::Input;
+use crate::meters::Meters;
+
+/// Batches that wait for the thread, of all streams together.
+const USAGE_QUEUE: usize = 32;
+/// Transitions that wait for it; an hour of a large fleet without a disk.
+const TRANSITION_QUEUE: usize = 8_192;
+const QUESTION_QUEUE: usize = 64;
+/// Rows in one transaction, so that an acknowledgement is never far away.
+const MAX_ROWS: usize = 8_192;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// To the store, for streams and queries.
+#[derive(Clone)]
+pub struct StoreHandle {
+    usage: mpsc::Sender<UsageJob>,
+    questions: mpsc::Sender<Question>,
+    trouble: watch::Receiver<Option<Arc<str>>>,
+    description: Arc<str>,
+}
+
+/// To the store, for the hub.
+pub struct TransitionSink(mpsc::Sender<Numbered>);
+
+/// A batch, and where its acknowledgement goes. That channel must have room for all that its stream has under way.
+pub struct UsageJob {
+    pub write: UsageWrite,
+    pub acks: mpsc::Sender<Ack>,
+}
+
+/// This much of a source is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    pub source: String,
+    pub cursor: Vec<u8>,
+}
+
+enum Question {
+    Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
+    Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
+    Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the collector is shutting down")]
+    Closed,
+    #[error("the store does not answer: {0}")]
+    Failed(#[from] StoreError),
+}
+
+impl StoreHandle {
+    /// A place in the queue for one batch.
+    pub async fn reserve(&self) -> Option<mpsc::Permit<'_, UsageJob>> {
+        self.usage.reserve().await.ok()
+    }
+
+    pub async fn cursor(&self, source: SourceKey) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.ask(|reply| Question::Cursor(source, reply)).await
+    }
+
+    pub async fn page(&self, past: Past, after: u64, limit: u32) -> Result<Vec<Numbered>, Unavailable> {
+        self.ask(|reply| Question::Page(past, after, limit, reply)).await
+    }
+
+    pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {
+        self.ask(|reply| Question::Skip(past, count, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(question(reply)).await.map_err(|_| Unavailable::Closed)?;
+        Ok(answer.await.map_err(|_| Unavailable::Closed)??)
+    }
+
+    /// Why nothing can be stored at the moment.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.borrow().clone()
+    }
+
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+}
+
+impl TransitionSink {
+    /// False where it had to be let go of.
+    pub fn put(&self, numbered: Numbered) -> bool {
+        self.0.try_send(numbered).is_ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(room: usize) -> (Self, mpsc::Receiver<Numbered>) {
+        let (sender, receiver) = mpsc::channel(room);
+        (Self(sender), receiver)
+    }
+}
+
+/// What a started store hands out.
+pub struct Started {
+    pub handle: StoreHandle,
+    pub sink: TransitionSink,
+    /// Resolves when the thread has written everything and closed the store.
+    pub closed: oneshot::Receiver<()>,
+}
+
+/// Starts the thread. It ends when every handle and the sink are gone and everything is written.
+pub fn start(
+    store: Box<dyn Store>,
+    hub: mpsc::Sender<Input>,
+    clock: Clock,
+    meters: Arc<Meters>,
+) -> std::io::Result<Started> {
+    let (usage_sender, usage) = mpsc::channel(USAGE_QUEUE);
+    let (sink, transitions) = mpsc::channel(TRANSITION_QUEUE);
+    let (question_sender, questions) = mpsc::channel(QUESTION_QUEUE);
+    let (trouble, trouble_receiver) = watch::channel(None);
+    let (done, closed) = oneshot::channel();
+    let description = store.describe().into();
+    let actor = Actor {
+        store,
+        hub,
+        clock,
+        meters,
+        trouble,
+        usage: Some(usage),
+        transitions: Some(transitions),
+        questions: Some(questions),
+        writes: Vec::new(),
+        acks: Vec::new(),
+        rows: 0,
+        retry: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+        runtime.block_on(actor.run());
+        let _ = done.send(());
+    })?;
+    let handle =
+        StoreHandle { usage: usage_sender, questions: question_sender, trouble: trouble_receiver, description };
+    Ok(Started { handle, sink: TransitionSink(sink), closed })
+}
+
+/// Reads what must be known before anything is served.
+pub fn load(store: &mut dyn Store, clock: &Clock) -> Result<Loaded, StoreError> {
+    store.load(clock().wall)
+}
+
+struct Retry {
+    at: Instant,
+    wait: Duration,
+}
+
+struct Actor {
+    store: Box<dyn Store>,
+    hub: mpsc::Sender<Input>,
+    clock: Clock,
+    meters: Arc<Meters>,
+    trouble: watch::Sender<Option<Arc<str>>>,
+    /// Each is `None` once all its senders are gone.
+    usage: Option<mpsc::Receiver<UsageJob>>,
+    transitions: Option<mpsc::Receiver<Numbered>>,
+    questions: Option<mpsc::Receiver<Question>>,
+    /// What the next transaction holds, and who waits for each.
+    writes: Vec<Write>,
+    acks: Vec<Option<mpsc::Sender<Ack>>>,
+    rows: usize,
+    retry: Option<Retry>,
+}
+
+enum Wake {
+    Retry,
+    Question(Option<Question>),
+    Usage(Option<UsageJob>),
+    Transition(Option<Numbered>),
+    Prune,
+}
+
+impl Actor {
+    async fn run(mut self) {
+        let mut prune = interval(PRUNE_EVERY);
+        prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.usage.is_some() || self.transitions.is_some() || self.questions.is_some() {
+            match self.wake(&mut prune).await {
+                Wake::Retry => self.flush().await,
+                Wake::Prune => self.prune(),
+                Wake::Usage(None) => self.usage = None,
+                Wake::Transition(None) => self.transitions = None,
+                Wake::Question(None) => self.questions = None,
+                Wake::Usage(Some(job)) => {
+                    self.take(job);
+                    self.flush_if_well().await;
+                }
+                Wake::Transition(Some(numbered)) => {
+                    self.keep(numbered);
+                    self.flush_if_well().await;
+                }
+                Wake::Question(Some(question)) => {
+                    // What was sent before the question is part of the answer.
+                    self.flush_if_well().await;
+                    self.answer(question);
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    async fn wake(&mut self, prune: &mut Interval) -> Wake {
+        let room = self.rows < MAX_ROWS;
+        let retry = self.retry.as_ref().map(|retry| retry.at.into());
+        tokio::select! {
+            biased;
+            () = sleep_until(retry.unwrap_or_else(tokio::time::Instant::now)), if retry.is_some() => Wake::Retry,
+            question = receive(&mut self.questions) => Wake::Question(question),
+            numbered = receive(&mut self.transitions), if room => Wake::Transition(numbered),
+            job = receive(&mut self.usage), if room => Wake::Usage(job),
+            _ = prune.tick() => Wake::Prune,
+        }
+    }
+
+    /// Takes in whatever waits, up to the size of a transaction.
+    fn collect(&mut self) {
+        while self.rows < MAX_ROWS {
+            if let Some(numbered) = self.transitions.as_mut().and_then(|queue| queue.try_recv().ok()) {
+                self.keep(numbered);
+            } else if let Some(job) = self.usage.as_mut().and_then(|queue| queue.try_recv().ok()) {
+                self.take(job);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, job: UsageJob) {
+        self.rows += 1 + job.write.batch.records.len();
+        self.writes.push(Write::Usage(job.write));
+        self.acks.push(Some(job.acks));
+    }
+
+    fn keep(&mut self, numbered: Numbered) {
+        self.rows += 1;
+        self.writes.push(Write::Transition(numbered));
+        self.acks.push(None);
+    }
+
+    async fn flush_if_well(&mut self) {
+        if self.retry.is_none() {
+            self.collect();
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        if self.writes.is_empty() {
+            self.mended();
+            return;
+        }
+        let begun = Instant::now();
+        match self.store.commit(&self.writes) {
+            Ok(booked) => {
+                self.meters.commits.observe(begun.elapsed().as_secs_f64());
+                self.mended();
+                let booked: Vec<_> = booked.into_iter().flatten().collect();
+                // The register first: who sees the acknowledgement may ask for the totals.
+                if !booked.is_empty() {
+                    let _ = self.hub.send(Input::Booked(booked)).await;
+                }
+                self.acknowledge();
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        self.rows = 0;
+        for (write, acks) in self.writes.drain(..).zip(self.acks.drain(..)) {
+            if let (Write::Usage(write), Some(acks)) = (write, acks) {
+                self.meters.usage_records.add(write.batch.records.len() as u64);
+                self.meters.usage_unreadable.add(write.batch.unreadable);
+                let _ = acks.try_send(Ack { source: write.batch.source, cursor: write.batch.cursor });
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        self.meters.store_errors.add(1);
+        let wait = self.retry.as_ref().map_or(FIRST_RETRY, |retry| (retry.wait * 2).min(LAST_RETRY));
+        if self.retry.is_none() {
+            tracing::error!("{error}; acknowledgements are held, and it is tried again until it works");
+        }
+        self.trouble.send_replace(Some(error.to_string().into()));
+        self.retry = Some(Retry { at: Instant::now() + wait, wait });
+    }
+
+    fn mended(&mut self) {
+        if self.retry.take().is_some() {
+            tracing::info!("the store works again");
+            self.trouble.send_replace(None);
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Cursor(source, reply) => drop(reply.send(self.store.cursor(&source))),
+            Question::Page(past, after, limit, reply) => {
+                drop(reply.send(self.store.transitions(&past, after, limit)));
+            }
+            Question::Skip(past, count, reply) => drop(reply.send(self.store.skip_to_latest(&past, count))),
+        }
+    }
+
+    fn prune(&mut self) {
+        match self.store.prune((self.clock)().wall) {
+            Ok(rows) => tracing::debug!(rows, "pruned the store"),
+            Err(error) => {
+                self.meters.store_errors.add(1);
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    async fn close(mut self) {
+        self.flush().await;
+        if !self.writes.is_empty() {
+            let transitions =
+                self.writes.iter().filter(|write| matches!(write, Write::Transition(_))).count();
+            tracing::error!(
+                transitions,
+                "the store is closed before it works again: transitions are lost, usage is sent anew"
+            );
+        }
+    }
+}
+
+/// The next of a queue; of a closed one, nothing ever.
+async fn receive<T>(queue: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

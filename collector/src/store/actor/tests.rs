@@ -1,0 +1,156 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fleet_domain::readiness::State;
+use fleet_domain::{Now, Wall};
+use tokio::time::timeout;
+
+use super::*;
+use crate::store::Booked;
+use crate::store::conformance::{T, key, record, transition, usage};
+use crate::store::sqlite::Sqlite;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A store whose disk can be filled and emptied.
+struct Flaky {
+    inner: Sqlite,
+    full: Arc<AtomicBool>,
+}
+
+impl Store for Flaky {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(StoreError::Io { what: "write", path: "x".into(), source });
+        }
+        self.inner.commit(writes)
+    }
+
+    fn cursor(&mut self, source: &SourceKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.cursor(source)
+    }
+
+    fn load(&mut self, now: Wall) -> Result<Loaded, StoreError> {
+        self.inner.load(now)
+    }
+
+    fn transitions(&mut self, past: &Past, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError> {
+        self.inner.transitions(past, after, limit)
+    }
+
+    fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
+        self.inner.skip_to_latest(past, count)
+    }
+
+    fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {
+        self.inner.prune(now)
+    }
+}
+
+struct Bench {
+    started: Started,
+    hub: mpsc::Receiver<Input>,
+    meters: Arc<Meters>,
+    full: Arc<AtomicBool>,
+    dir: tempfile::TempDir,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let inner = Sqlite::open(&dir.path().join("r")).unwrap();
+    let store = Box::new(Flaky { inner, full: full.clone() });
+    let (inputs, hub) = mpsc::channel(64);
+    let meters = Arc::new(Meters::new(Wall(T)));
+    let clock: Clock = Arc::new(|| Now { mono: fleet_domain::Mono(0), wall: Wall(T) });
+    let started = start(store, inputs, clock, meters.clone()).unwrap();
+    Bench { started, hub, meters, full, dir }
+}
+
+fn job(session: &str, cursor: u8, id: &str, acks: &mpsc::Sender<Ack>) -> UsageJob {
+    UsageJob { write: usage(session, session, cursor, vec![record(id, 5, T)]), acks: acks.clone() }
+}
+
+async fn put(bench: &Bench, job: UsageJob) {
+    bench.started.handle.reserve().await.unwrap().send(job);
+}
+
+async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(SOON, future).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_register_hears_of_usage_before_its_sender_does() {
+    let mut bench = bench();
+    let (acks, mut acked) = mpsc::channel(8);
+    put(&bench, job("a", 1, "r", &acks)).await;
+    let ack = soon(acked.recv()).await.unwrap();
+    assert_eq!(ack, Ack { source: "a".to_owned(), cursor: vec![1] });
+    match bench.hub.try_recv().unwrap() {
+        Input::Booked(booked) => assert_eq!(booked[0].owner, key("a")),
+        other => panic!("{other:?}"),
+    }
+    put(&bench, job("a", 2, "r", &acks)).await;
+    assert_eq!(soon(acked.recv()).await.unwrap().cursor, [2]);
+    assert!(bench.hub.try_recv().is_err(), "a repeated record changes nothing");
+    assert_eq!(bench.meters.usage_records.get(), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
+    let mut bench = bench();
+    let (acks, mut acked) = mpsc::channel(8);
+    bench.full.store(true, Ordering::SeqCst);
+    put(&bench, job("a", 1, "r", &acks)).await;
+    let mut trouble = bench.started.handle.trouble.clone();
+    soon(trouble.wait_for(Option::is_some)).await.unwrap();
+    assert!(bench.started.handle.trouble().unwrap().contains("cannot write"));
+    assert!(acked.try_recv().is_err() && bench.hub.try_recv().is_err());
+    // Questions are answered meanwhile, from what is durable.
+    let source = usage("a", "a", 1, Vec::new()).source();
+    assert_eq!(soon(bench.started.handle.cursor(source.clone())).await.unwrap(), None);
+    bench.full.store(false, Ordering::SeqCst);
+    assert_eq!(soon(acked.recv()).await.unwrap().cursor, [1]);
+    soon(trouble.wait_for(Option::is_none)).await.unwrap();
+    assert_eq!(soon(bench.started.handle.cursor(source)).await.unwrap(), Some(vec![1]));
+    assert!(bench.meters.store_errors.get() >= 1);
+}
+
+#[tokio::test]
+async fn a_question_sees_what_was_sent_before_it() {
+    let bench = bench();
+    for seq in 1..=100 {
+        let Write::Transition(numbered) = transition(seq, "a", Some(State::Working), State::Available, T) else {
+            unreachable!()
+        };
+        assert!(bench.started.sink.put(numbered));
+    }
+    let all = Past { since: Wall(0), up_to: u64::MAX, whose: None };
+    assert_eq!(soon(bench.started.handle.page(all.clone(), 0, 1000)).await.unwrap().len(), 100);
+    assert_eq!(soon(bench.started.handle.skip_to_latest(all, 10)).await.unwrap(), 90);
+}
+
+#[tokio::test]
+async fn it_closes_when_all_is_written() {
+    let bench = bench();
+    let (acks, mut acked) = mpsc::channel(64);
+    for n in 0..30 {
+        put(&bench, job("a", n, &format!("r{n}"), &acks)).await;
+    }
+    let Bench { started: Started { handle, sink, closed }, dir, .. } = bench;
+    drop((handle, sink));
+    soon(closed).await.unwrap();
+    let mut store = Sqlite::open(&dir.path().join("r")).unwrap();
+    let source = usage("a", "a", 1, Vec::new()).source();
+    assert_eq!(store.cursor(&source).unwrap(), Some(vec![29]));
+    drop(acks);
+    let mut count = 0;
+    while acked.recv().await.is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 30);
+}

@@ -1,0 +1,259 @@
+//! What every store must do, whichever database is below: run with a function that opens the same place again and
+//! again, as restarts do.
+
+use std::collections::BTreeMap;
+
+use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::ids::{RuntimeName, SessionId};
+use fleet_domain::observation::Source;
+use fleet_domain::readiness::{EvidenceSignal, State, StuckKind};
+use fleet_domain::time::Mono;
+use fleet_domain::usage::{BUCKET_MS, Record, Tokens};
+use fleet_domain::{AgentKey, HostId, SocketName, TenantId, Wall};
+use fleet_proto::convert::UsageBatch;
+
+use super::{KEEP_TRANSITIONS, Numbered, Past, SourceKey, Store, UsageWrite, Whose, Write};
+
+/// A day at which tests happen; a multiple of a bucket.
+pub(crate) const T: i64 = 1_800_000 * BUCKET_MS;
+
+pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
+    records_and_cursor_become_durable_together(&*fresh());
+    the_first_reader_owns_a_record(&*fresh());
+    tenants_do_not_meet(&*fresh());
+    only_the_last_day_is_recent(&*fresh());
+    transitions_keep_order_standing_and_counts(&*fresh());
+    transitions_are_found_by_agent_time_and_number(&*fresh());
+    pruning_keeps_what_is_needed(&*fresh());
+    extremes_are_kept_or_cut_never_refused(&*fresh());
+}
+
+pub(crate) fn key(session: &str) -> AgentKey {
+    AgentKey::new(TenantId::new("me"), HostId::new("box"), SocketName::new("mosaic-fleet"), session)
+}
+
+pub(crate) fn record(id: &str, output: u64, at: i64) -> Record {
+    Record {
+        id: id.to_owned(),
+        conversation: SessionId::new("c"),
+        model: "m".to_owned(),
+        at: Wall(at),
+        tokens: Tokens { input: 3, output, ..Tokens::default() },
+        sidechain: false,
+    }
+}
+
+pub(crate) fn usage(session: &str, source: &str, cursor: u8, records: Vec<Record>) -> UsageWrite {
+    UsageWrite {
+        tenant: TenantId::new("me"),
+        host: HostId::new("box"),
+        received: Wall(T),
+        batch: UsageBatch {
+            source: source.to_owned(),
+            socket: SocketName::new("mosaic-fleet"),
+            session: session.to_owned(),
+            runtime: RuntimeName::new("claude").to_string(),
+            account: "a".to_owned(),
+            cursor: vec![cursor],
+            records,
+            unreadable: 0,
+        },
+    }
+}
+
+fn source(name: &str) -> SourceKey {
+    SourceKey { tenant: TenantId::new("me"), host: HostId::new("box"), source: name.to_owned() }
+}
+
+pub(crate) fn restored<S: Store>(store: &mut S) -> BTreeMap<String, Restored> {
+    let loaded = store.load(Wall(T)).unwrap();
+    loaded.agents.into_iter().map(|restored| (restored.key.session.clone(), restored)).collect()
+}
+
+fn records_and_cursor_become_durable_together<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    assert_eq!(store.cursor(&source("t")).unwrap(), None);
+    let writes = [
+        Write::Usage(usage("a", "t", 1, vec![record("r1", 5, T), record("r2", 7, T)])),
+        Write::Usage(usage("a", "t", 2, vec![record("r1", 9, T)])),
+        Write::Usage(usage("b", "u", 8, vec![])),
+    ];
+    let booked = store.commit(&writes).unwrap();
+    let outputs: Vec<Vec<u64>> =
+        booked.iter().map(|of| of.iter().map(|booked| booked.change.plus.tokens.output).collect()).collect();
+    assert_eq!(outputs, [vec![5, 7], vec![9], vec![]]);
+    assert_eq!(booked[1][0].change.minus.as_ref().unwrap().tokens.output, 5);
+    drop(store);
+    let mut store = open();
+    assert_eq!(store.cursor(&source("t")).unwrap(), Some(vec![2]));
+    assert_eq!(store.cursor(&source("u")).unwrap(), Some(vec![8]));
+    let known = restored(&mut store);
+    assert_eq!(known["a"].by_model["m"], Tokens { input: 6, output: 16, ..Tokens::default() });
+    assert!(known["b"].by_model.is_empty());
+    let again = store.commit(&writes).unwrap();
+    assert!(again.iter().all(Vec::is_empty), "what is known changes nothing");
+    assert_eq!(restored(&mut store)["a"].by_model["m"].output, 16);
+}
+
+fn the_first_reader_owns_a_record<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    store.commit(&[Write::Usage(usage("first", "t", 1, vec![record("r", 5, T)]))]).unwrap();
+    drop(store);
+    let mut store = open();
+    let booked = store.commit(&[Write::Usage(usage("second", "u", 1, vec![record("r", 50, T)]))]).unwrap();
+    assert_eq!(booked[0][0].owner, key("first"));
+    let known = restored(&mut store);
+    assert_eq!(known["first"].by_model["m"].output, 50);
+    assert!(known["second"].by_model.is_empty());
+}
+
+fn tenants_do_not_meet<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let mine = usage("a", "t", 1, vec![record("r", 5, T)]);
+    let theirs = UsageWrite { tenant: TenantId::new("they"), ..usage("a", "t", 2, vec![record("r", 6, T)]) };
+    let booked = store.commit(&[Write::Usage(mine), Write::Usage(theirs.clone())]).unwrap();
+    assert_eq!(booked[1][0].owner, theirs.reader());
+    assert_eq!(store.cursor(&source("t")).unwrap(), Some(vec![1]));
+    assert_eq!(store.cursor(&theirs.source()).unwrap(), Some(vec![2]));
+}
+
+fn only_the_last_day_is_recent<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let day = 24 * 3600 * 1000;
+    let at = [T - 2 * day, T - 2, T - 1, T];
+    let records = (0..).zip(at).map(|(n, at)| record(&format!("r{n}"), 10, at)).collect();
+    store.commit(&[Write::Usage(usage("a", "t", 1, records))]).unwrap();
+    // It moves to another quarter of an hour, as an earlier copy turns up.
+    store.commit(&[Write::Usage(usage("a", "u", 1, vec![record("r3", 10, T - BUCKET_MS)]))]).unwrap();
+    let known = &restored(&mut open_again(store, open))["a"];
+    assert_eq!(known.by_model["m"].output, 40);
+    let recent: Vec<(i64, u64)> = known.recent.iter().map(|(at, tokens)| (at.0 - T, tokens.output)).collect();
+    let nonzero: Vec<(i64, u64)> = recent.into_iter().filter(|(_, output)| *output > 0).collect();
+    assert_eq!(nonzero, [(-BUCKET_MS, 30)]);
+}
+
+fn open_again<S: Store>(store: S, open: &dyn Fn() -> S) -> S {
+    drop(store);
+    open()
+}
+
+pub(crate) fn transition(seq: u64, session: &str, from: Option<State>, to: State, at: i64) -> Write {
+    let kind = (to == State::Stuck).then_some(StuckKind::Permission);
+    let evidence = kind.map(|kind| EvidenceSignal {
+        kind,
+        line: "Allow? 1. Yes".to_owned(),
+        source: Source::Screen,
+        since: Some(Mono(5)),
+        confirmed: Mono(6),
+        until: None,
+    });
+    let reason = format!("because {seq}");
+    Write::Transition(Numbered {
+        seq,
+        transition: Transition {
+            key: key(session),
+            at: Wall(at),
+            since: Wall(at - 1),
+            from,
+            to,
+            kind,
+            reason,
+            evidence: evidence.into_iter().collect(),
+        },
+    })
+}
+
+fn transitions_keep_order_standing_and_counts<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    assert_eq!(store.load(Wall(T)).unwrap().last_seq, 0);
+    let (working, available) = (State::Working, State::Available);
+    let writes = [
+        transition(1, "a", None, working, T),
+        transition(2, "b", None, available, T + 1),
+        transition(3, "a", Some(working), available, T + 2),
+        transition(4, "a", Some(available), working, T + 3),
+        transition(5, "a", Some(working), available, T + 4),
+        transition(6, "a", Some(available), State::Stuck, T + 5),
+    ];
+    store.commit(&writes[..3]).unwrap();
+    store.commit(&writes[3..]).unwrap();
+    let mut store = open_again(store, open);
+    assert_eq!(store.load(Wall(T)).unwrap().last_seq, 6);
+    let known = restored(&mut store);
+    assert_eq!(known["a"].standing, Some((State::Stuck, Some(StuckKind::Permission), Wall(T + 4))));
+    assert_eq!(known["b"].standing, Some((available, None, Wall(T))));
+    let counts: Vec<u64> = known["a"].transitions.values().copied().collect();
+    assert_eq!(known["a"].transitions[&(working, available)], 2);
+    assert_eq!(counts.iter().sum::<u64>(), 4);
+    assert!(known["b"].transitions.is_empty());
+}
+
+fn numbers(found: &[Numbered]) -> Vec<u64> {
+    found.iter().map(|numbered| numbered.seq).collect()
+}
+
+fn transitions_are_found_by_agent_time_and_number<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let names = ["a", "b", "a", "b", "a"];
+    let writes: Vec<Write> = (1..)
+        .zip(names)
+        .map(|(seq, name)| transition(seq, name, Some(State::Working), State::Stuck, T + seq as i64))
+        .collect();
+    store.commit(&writes).unwrap();
+    let all = Past { since: Wall(0), up_to: u64::MAX, whose: None };
+    let found = store.transitions(&all, 0, 10).unwrap();
+    assert_eq!(numbers(&found), [1, 2, 3, 4, 5]);
+    let told = &found[0].transition;
+    assert_eq!((told.since, told.reason.as_str(), told.evidence[0].line.as_str()), (Wall(T), "because 1", "Allow? 1. Yes"));
+    assert_eq!(numbers(&store.transitions(&all, 2, 2).unwrap()), [3, 4]);
+    let late = Past { since: Wall(T + 4), ..all.clone() };
+    assert_eq!(numbers(&store.transitions(&late, 0, 10).unwrap()), [4, 5]);
+    assert!(store.transitions(&Past { since: Wall(T + 9), ..all.clone() }, 0, 10).unwrap().is_empty());
+    let until = Past { up_to: 3, ..all.clone() };
+    assert_eq!(numbers(&store.transitions(&until, 0, 10).unwrap()), [1, 2, 3]);
+    let own = Past { whose: Some(Whose::Agent(key("b"))), ..all.clone() };
+    assert_eq!(numbers(&store.transitions(&own, 0, 10).unwrap()), [2, 4]);
+    let named = Past { whose: Some(Whose::Session("a".to_owned())), ..all.clone() };
+    assert_eq!(numbers(&store.transitions(&named, 0, 10).unwrap()), [1, 3, 5]);
+    let nobody = Past { whose: Some(Whose::Session("nobody".to_owned())), ..all.clone() };
+    assert!(store.transitions(&nobody, 0, 10).unwrap().is_empty());
+    assert_eq!(store.skip_to_latest(&all, 2).unwrap(), 3);
+    assert_eq!(store.skip_to_latest(&named, 1).unwrap(), 3);
+    assert_eq!(store.skip_to_latest(&all, 9).unwrap(), 0);
+}
+
+fn pruning_keeps_what_is_needed<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let writes = [
+        transition(1, "a", None, State::Working, T),
+        transition(2, "a", Some(State::Working), State::Available, T + 1),
+        transition(3, "b", None, State::Working, T + 2),
+        Write::Usage(usage("a", "t", 1, vec![record("r", 5, T)])),
+    ];
+    store.commit(&writes).unwrap();
+    let later = Wall(T + 10).plus(KEEP_TRANSITIONS);
+    assert!(store.prune(later).unwrap() >= 2);
+    let mut store = open_again(store, open);
+    let all = Past { since: Wall(0), up_to: u64::MAX, whose: None };
+    assert_eq!(numbers(&store.transitions(&all, 0, 10).unwrap()), [2, 3]);
+    let known = store.load(later).unwrap().agents;
+    let a = known.iter().find(|restored| restored.key == key("a")).unwrap();
+    assert_eq!(a.standing.unwrap().0, State::Available);
+    assert_eq!(a.transitions[&(State::Working, State::Available)], 1, "counters never go back");
+    assert_eq!((a.by_model["m"].output, a.recent.len()), (5, 0));
+    assert_eq!(store.cursor(&source("t")).unwrap(), Some(vec![1]));
+}
+
+fn extremes_are_kept_or_cut_never_refused<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let huge = |id: &str, at| Record {
+        tokens: Tokens { input: u64::MAX, output: u64::MAX, ..Tokens::default() },
+        model: "мo\u{0}del".to_owned(),
+        ..record(id, 0, at)
+    };
+    let records = vec![huge("x", i64::MIN), huge("y", i64::MAX), huge("z", T), huge("z'", T)];
+    store.commit(&[Write::Usage(usage("a", "t", 1, records))]).unwrap();
+    store.commit(&[transition(u64::MAX, "a", None, State::Dead, i64::MAX)]).unwrap();
+    let known = restored(&mut open_again(store, open));
+    assert_eq!(known["a"].by_model.values().next().unwrap().output, i64::MAX as u64);
+}

@@ -1,0 +1,166 @@
+//! What must survive: the usage ledger, cursors, transitions.
+//!
+//! [`Store`] is what a database has to do, `sqlite` does it in a file, `conformance` checks whoever does it. The
+//! [`actor`] owns the one connection on a thread of its own, groups what waits into transactions and holds
+//! acknowledgements while nothing can be stored. What a record is worth is the domain's business ([`fleet_domain::usage`]).
+
+pub mod actor;
+pub mod sqlite;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+mod conservation;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::usage::Change;
+use fleet_domain::{AgentKey, HostId, TenantId, Wall};
+use fleet_proto::convert::UsageBatch;
+
+/// How long transitions are kept. An agent's latest stays for ever: it says since when the agent is what it is.
+pub const KEEP_TRANSITIONS: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How far back a restart knows usage by quarters of an hour; a little more than the longest day.
+pub const KEEP_RECENT: Duration = Duration::from_secs(30 * 3600);
+/// So many agents are restored at most, those of the latest activity.
+pub const MAX_RESTORED: u32 = 10_000;
+
+/// A place that keeps what it was given. It is called from one thread, and blocks.
+pub trait Store: Send {
+    /// For people: what and where it is.
+    fn describe(&self) -> String;
+
+    /// All of it or nothing, durable on return. Answers what each write changed, in order.
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError>;
+
+    /// Where a source was read up to; `None` where it never was.
+    fn cursor(&mut self, source: &SourceKey) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// What the register must know after a start at `now`.
+    fn load(&mut self, now: Wall) -> Result<Loaded, StoreError>;
+
+    /// Transitions in order, at most `limit`, each after `after`.
+    fn transitions(&mut self, past: &Past, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError>;
+
+    /// The number below which transitions must be skipped so that at most `count` remain.
+    fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError>;
+
+    /// Lets go of what is past its time; answers how many rows.
+    fn prune(&mut self, now: Wall) -> Result<usize, StoreError>;
+}
+
+/// A source of usage on its host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceKey {
+    pub tenant: TenantId,
+    pub host: HostId,
+    pub source: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    Usage(UsageWrite),
+    Transition(Numbered),
+}
+
+/// Records and the position after them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageWrite {
+    pub tenant: TenantId,
+    pub host: HostId,
+    pub received: Wall,
+    pub batch: UsageBatch,
+}
+
+impl UsageWrite {
+    /// Who pays, unless a record is known already as somebody else's.
+    pub fn reader(&self) -> AgentKey {
+        AgentKey::new(self.tenant.clone(), self.host.clone(), self.batch.socket.clone(), &self.batch.session)
+    }
+
+    pub fn source(&self) -> SourceKey {
+        SourceKey { tenant: self.tenant.clone(), host: self.host.clone(), source: self.batch.source.clone() }
+    }
+}
+
+/// A transition with its place in the order of all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbered {
+    pub seq: u64,
+    pub transition: Transition,
+}
+
+/// What a record changed, and whose totals: the agent that brought it first, whoever brought it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Booked {
+    pub owner: AgentKey,
+    pub change: Change,
+}
+
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub agents: Vec<Restored>,
+    /// Of the last transition.
+    pub last_seq: u64,
+}
+
+/// Which transitions.
+#[derive(Debug, Clone)]
+pub struct Past {
+    pub since: Wall,
+    /// Inclusive.
+    pub up_to: u64,
+    pub whose: Option<Whose>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    Agent(AgentKey),
+    /// Of any host and socket: an agent that nobody reports any more.
+    Session(String),
+}
+
+impl Whose {
+    pub fn covers(&self, key: &AgentKey) -> bool {
+        match self {
+            Self::Agent(agent) => agent == key,
+            Self::Session(session) => *session == key.session,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store {path} is open in another collector{}; stop that one, or give this one another --store", pid_phrase(*.pid))]
+    Locked { path: PathBuf, pid: Option<i32> },
+    #[error(
+        "the store {path} was written by a later version (its layout is {found}, this program knows up to {known}); install that version, or give another --store"
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{path} is a database, but not a register of Mosaic Fleet; give another --store")]
+    Foreign { path: PathBuf },
+    #[error(
+        "the store {path} is damaged ({why}); it was left as it is. Restore a copy of it, or move it away: the usage is then read anew from the transcripts"
+    )]
+    Damaged { path: PathBuf, why: String },
+    #[error("cannot {what} {path}")]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot {what} in the store {path}: {source}")]
+    Failed {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+fn pid_phrase(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}

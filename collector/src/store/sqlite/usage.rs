@@ -1,0 +1,109 @@
+//! The usage ledger: each response once, whoever tells of it and however often.
+
+use fleet_domain::Wall;
+use fleet_domain::ids::SessionId;
+use fleet_domain::usage::{Record, merge};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::row::{counts, tokens};
+use super::{Ids, Sums};
+use crate::store::{Booked, UsageWrite};
+
+pub(super) fn book(
+    transaction: &Transaction<'_>,
+    ids: &mut Ids,
+    sums: &mut Sums,
+    write: &UsageWrite,
+) -> rusqlite::Result<Vec<Booked>> {
+    let reader = ids.of(transaction, &write.reader())?;
+    sums.active(reader, write.received, None);
+    let mut booked = Vec::new();
+    for record in &write.batch.records {
+        let known = known(transaction, write.tenant.as_str(), &record.id)?;
+        let (owner, known) = known.map_or((reader, None), |(owner, known)| (owner, Some(known)));
+        if let Some(change) = merge(known.as_ref(), record) {
+            put(transaction, write, owner, &change.plus)?;
+            sums.usage(owner, &change, write.received);
+            booked.push(Booked { owner: ids.key(transaction, owner)?, change });
+        }
+    }
+    save_cursor(transaction, write)?;
+    Ok(booked)
+}
+
+fn known(transaction: &Transaction<'_>, tenant: &str, id: &str) -> rusqlite::Result<Option<(i64, Record)>> {
+    transaction
+        .prepare_cached(
+            "SELECT agent, conversation, model, at_ms, sidechain,
+                    input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
+             FROM usage WHERE tenant = ?1 AND id = ?2",
+        )?
+        .query_row([tenant, id], |row| Ok((row.get(0)?, record(row, id)?)))
+        .optional()
+}
+
+fn record(row: &Row<'_>, id: &str) -> rusqlite::Result<Record> {
+    Ok(Record {
+        id: id.to_owned(),
+        conversation: SessionId::new(row.get_ref(1)?.as_str()?),
+        model: row.get(2)?,
+        at: Wall(row.get(3)?),
+        sidechain: row.get(4)?,
+        tokens: tokens(row, 5)?,
+    })
+}
+
+/// Who read it first keeps it: agent, runtime and account are written once.
+fn put(
+    transaction: &Transaction<'_>,
+    write: &UsageWrite,
+    owner: i64,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = counts(&record.tokens);
+    transaction
+        .prepare_cached(
+            "INSERT INTO usage (tenant, id, agent, runtime, account, conversation, model, at_ms, sidechain,
+                                input, cache_read, cache_write_5m, cache_write_1h, output, reasoning)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             ON CONFLICT DO UPDATE SET
+                 conversation = excluded.conversation, model = excluded.model, at_ms = excluded.at_ms,
+                 sidechain = excluded.sidechain, input = excluded.input, cache_read = excluded.cache_read,
+                 cache_write_5m = excluded.cache_write_5m, cache_write_1h = excluded.cache_write_1h,
+                 output = excluded.output, reasoning = excluded.reasoning",
+        )?
+        .execute(params![
+            write.tenant.as_str(),
+            record.id,
+            owner,
+            write.batch.runtime,
+            write.batch.account,
+            record.conversation.as_str(),
+            record.model,
+            record.at.0,
+            record.sidechain,
+            input,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output,
+            reasoning,
+        ])?;
+    Ok(())
+}
+
+fn save_cursor(transaction: &Transaction<'_>, write: &UsageWrite) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO cursors (tenant, host, source, cursor, saved_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET cursor = excluded.cursor, saved_ms = excluded.saved_ms",
+        )?
+        .execute(params![
+            write.tenant.as_str(),
+            write.host.as_str(),
+            write.batch.source,
+            write.batch.cursor,
+            write.received.0,
+        ])?;
+    Ok(())
+}
