@@ -118,6 +118,7 @@ impl App {
             store: core.store.clone(),
             meters,
             http: address.clone().unwrap_or_default(),
+            drain: draining.clone(),
         };
         let services = serve_grpc(listener, context, query, draining)?;
         latch.open(core.hub.clone());

@@ -24,4 +24,6 @@ pub mod query;
 pub mod store;
 
 #[cfg(test)]
+mod e2e;
+#[cfg(test)]
 mod fixture;

@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::path::Path;
 
 /// The value, or `None` after the skip was reported.
 ///
@@ -15,15 +16,35 @@ pub fn require_or_skip<T, E: Display>(what: &str, got: Result<T, E>) -> Option<T
         Ok(value) => return Some(value),
         Err(reason) => format!("{reason:#}").replace('\n', " "),
     };
-    // Written past the test harness, which hides what passing tests print.
-    let _ = writeln!(std::io::stderr(), "skipped: {what}: {reason}");
-    if let Some(file) = std::env::var_os("FLEET_TEST_SKIPS").filter(|file| !file.is_empty()) {
-        let line = format!("{what}: {reason}\n");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(file);
-        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-    }
+    let count = std::env::var_os("FLEET_TEST_SKIPS").filter(|file| !file.is_empty());
+    report(&format!("{what}: {reason}"), count.as_deref().map(Path::new));
     if std::env::var("CI").is_ok_and(|ci| ci == "true") {
         panic!("skipped on CI: {what}: {reason}");
     }
     None
+}
+
+fn report(skipped: &str, count: Option<&Path>) {
+    // Written past the test harness, which hides what passing tests print.
+    let _ = writeln!(std::io::stderr(), "skipped: {skipped}");
+    if let Some(file) = count {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        // One write for each line: several test processes share the file.
+        let _ = file.and_then(|mut file| file.write_all(format!("{skipped}\n").as_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_skip_is_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = dir.path().join("skips");
+        report("npm: not installed", Some(&count));
+        report("systemd: not installed", Some(&count));
+        assert_eq!(std::fs::read_to_string(count).unwrap().lines().count(), 2);
+        assert_eq!(require_or_skip("nothing", Ok::<_, String>(1)), Some(1));
+    }
 }

@@ -291,17 +291,24 @@ fn an_interrupted_response_keeps_the_usage_of_its_beginning() {
 #[test]
 fn it_is_still_while_idle_and_moves_while_it_works() {
     let mut stage = stage(&[]);
-    let bytes = stage.home.root().join("bytes");
-    stage.tmux.run(["pipe-pane", "-o", "-t", "=w:", &format!("cat >{}", bytes.display())]).unwrap();
-    let size = || std::fs::metadata(&bytes).map_or(0, |about| about.len());
-    stage.step("prompt move");
-    let before = size();
-    wait_until(Duration::from_secs(10), "ten more frames", || size() > before + 200).unwrap();
-    stage.step("end");
-    let screen = stage.screen();
-    // Only the question that goes with each step may follow.
-    stage.step("idle 300ms");
-    assert_eq!(stage.screen(), screen);
+    let written = format!("/proc/{}/io", stage.agent.pid());
+    let written = || {
+        let io = std::fs::read_to_string(&written).unwrap();
+        io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse::<u64>().unwrap()
+    };
+    let mut cost = |step: &str| {
+        let before = written();
+        stage.step(step);
+        written() - before
+    };
+    cost("prompt move");
+    // Ten frames are more than this, whatever the answers to the steps add.
+    let frames = 400;
+    let (moment, longer) = (cost("idle"), cost("idle 1s"));
+    assert!(longer > moment + frames, "{longer} bytes against {moment}");
+    cost("end");
+    let (moment, longer) = (cost("idle"), cost("idle 1s"));
+    assert!(longer < moment + frames / 2, "{longer} bytes against {moment}");
 }
 
 #[test]

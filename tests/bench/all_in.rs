@@ -1,7 +1,7 @@
 //! What watching costs in all: the sidecar, the tmux clients that it starts, and what both make the tmux server do,
 //! beside a naive poller on the same sessions in the same run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use fleet_testkit::fleet::{self, Daemon};
@@ -27,14 +27,11 @@ enum Mode {
     Naive,
 }
 
-const MODES: [Mode; 3] = [Mode::Nobody, Mode::Ours, Mode::Naive];
-
 /// One window, in percent of a core.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     server: f64,
     watcher: f64,
-    clients: f64,
     collector: f64,
 }
 
@@ -48,59 +45,41 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
             "One tmux server with {SESSIONS} scripted agents. Windows of {} s in turn, {rounds} rounds, the order moved on in \
              each: nobody watches, one host-wide sidecar does, the naive poller does (one `list-panes` and one \
              `capture-pane` a second and session, no shell between); who does not watch is stopped by SIGSTOP. Counted \
-             are the watcher, the tmux clients that it ran and waited for, and the tmux server's CPU above that of the same \
-             round with nobody watching; medians of the rounds. *Active* panes are redrawn ten times a second; *at work* \
-             they also bill a response every five seconds. The agents' own CPU is not counted, the collector's is told \
-             apart.",
+             are the watcher, the tmux clients that it ran and waited for (from all of its windows together, as the kernel \
+             tells them in clock ticks), and the tmux server's CPU above that of the same round with nobody watching; \
+             medians of the rounds. *Active* panes are redrawn ten times a second; *at work* they also bill a response every \
+             five seconds. The agents' own CPU is not counted, the collector's is told apart. *One each* is the other shape: \
+             {SESSIONS} sidecars, one beside each agent.",
             window.as_secs()
         ),
     );
     for pace in [Pace::Quiet, Pace::Active, Pace::AtWork] {
         say(&format!("all-in: {SESSIONS} sessions, {}", pace.as_str()));
-        state(&mut section, pace, window, rounds)?;
+        let stage = Stage::scripted(SESSIONS, pace)?;
+        against_naive(&mut section, &stage, pace, (window, rounds))?;
+        one_each(&mut section, &stage, pace, (window, rounds))?;
     }
     Ok(section)
 }
 
-fn state(section: &mut Section, pace: Pace, window: Duration, rounds: usize) -> Result<()> {
-    let stage = Stage::scripted(SESSIONS, pace)?;
-    let scene = Scene::new(&stage)?;
-    let mut taken: Vec<[Window; 3]> = Vec::new();
-    for round in 0..rounds {
-        let mut windows = [Window::default(); 3];
-        for step in 0..MODES.len() {
-            let at = (round + step) % MODES.len();
-            windows[at] = scene.window(MODES[at], window)?;
-        }
-        taken.push(windows);
-    }
-    let of = |figure: fn(&[Window; 3]) -> f64| Samples::new(taken.iter().map(figure).collect());
-    let alone = of(|[nobody, ..]| nobody.server);
-    let ours =
-        of(|[nobody, ours, _]| (ours.watcher + ours.clients + ours.server - nobody.server) / SESSIONS as f64);
-    let naive = of(|[nobody, _, naive]| {
-        (naive.watcher + naive.clients + naive.server - nobody.server) / SESSIONS as f64
-    });
+fn against_naive(section: &mut Section, stage: &Stage, pace: Pace, effort: (Duration, usize)) -> Result<()> {
+    let scene = Scene::new(stage, &[vec!["--host"]], true)?;
+    let taken = scene.rounds([Mode::Nobody, Mode::Ours, Mode::Naive], effort)?;
     let name = pace.as_str();
+    let alone = taken.of(|[nobody, ..]| nobody.server);
     let spread = format!("{} to {} over the rounds", figure(alone.percentile(0.0)), figure(alone.max()));
     section.row(format!("{name}: tmux server, nobody watching"), alone.median(), "% of a core", spread);
-    let parts = |watcher: Samples, clients: Samples, server: Samples| {
-        let [watcher, clients, server] = [watcher, clients, server].map(|samples| figure(samples.median()));
-        format!("of 50 together: watcher {watcher}, its tmux clients {clients}, server {server}")
-    };
-    let ours_parts = parts(
-        of(|[_, ours, _]| ours.watcher),
-        of(|[_, ours, _]| ours.clients),
-        of(|[nobody, ours, _]| ours.server - nobody.server),
+    let ours = taken.cost(1);
+    section.judged(
+        format!("{name}: **ours, a session**"),
+        ours.each.median(),
+        "% of a core",
+        ours.parts,
+        EACH,
     );
-    section.judged(format!("{name}: **ours, a session**"), ours.median(), "% of a core", ours_parts, EACH);
-    let naive_parts = parts(
-        of(|[_, _, naive]| naive.watcher),
-        of(|[_, _, naive]| naive.clients),
-        of(|[nobody, _, naive]| naive.server - nobody.server),
-    );
-    section.row(format!("{name}: naive poller, a session"), naive.median(), "% of a core", naive_parts);
-    let ratio = naive.median() / ours.median().max(1e-9);
+    let naive = taken.cost(2);
+    section.row(format!("{name}: naive poller, a session"), naive.each.median(), "% of a core", naive.parts);
+    let ratio = naive.each.median() / ours.each.median().max(1e-9);
     section.judged(
         format!("{name}: below the naive poller by"),
         ratio,
@@ -108,70 +87,154 @@ fn state(section: &mut Section, pace: Pace, window: Duration, rounds: usize) -> 
         "",
         Goal::AtLeast { must: 10.0 },
     );
-    let collector = of(|[_, ours, _]| ours.collector);
+    let collector = taken.of(|[_, ours, _]| ours.collector);
     section.row(format!("{name}: collector, meanwhile"), collector.median(), "% of a core", "not in the sum");
     section.series(format!("{name}: tmux server alone"), "% of a core", &alone);
-    section.series(format!("{name}: ours a session"), "% of a core", &ours);
-    section.series(format!("{name}: naive a session"), "% of a core", &naive);
+    section.series(format!("{name}: ours a session"), "% of a core", &ours.each);
+    section.series(format!("{name}: naive a session"), "% of a core", &naive.each);
     Ok(())
+}
+
+fn one_each(section: &mut Section, stage: &Stage, pace: Pace, effort: (Duration, usize)) -> Result<()> {
+    let each: Vec<Vec<&str>> = stage.names.iter().map(|name| vec!["--agent", name.as_str()]).collect();
+    let scene = Scene::new(stage, &each, false)?;
+    let ours = scene.rounds([Mode::Nobody, Mode::Ours], effort)?.cost(1);
+    let name = pace.as_str();
+    section.judged(
+        format!("{name}: one each, a session"),
+        ours.each.median(),
+        "% of a core",
+        ours.parts,
+        EACH,
+    );
+    section.series(format!("{name}: one each a session"), "% of a core", &ours.each);
+    Ok(())
+}
+
+/// All rounds of a scene, a window for each mode; the first mode is that of nobody watching.
+struct Taken<const N: usize> {
+    rounds: Vec<[Window; N]>,
+    /// The tmux clients of each mode's watchers, in percent of a core while they watched.
+    clients: [f64; N],
+}
+
+struct Cost {
+    /// A session's, in percent of a core.
+    each: Samples,
+    parts: String,
+}
+
+impl<const N: usize> Taken<N> {
+    fn of(&self, figure: impl Fn(&[Window; N]) -> f64) -> Samples {
+        Samples::new(self.rounds.iter().map(figure).collect())
+    }
+
+    fn cost(&self, mode: usize) -> Cost {
+        let clients = self.clients[mode];
+        let watcher = self.of(|round| round[mode].watcher);
+        let server = self.of(|round| round[mode].server - round[0].server);
+        let sum = |round: &[Window; N]| round[mode].watcher + clients + round[mode].server - round[0].server;
+        let parts = format!(
+            "of 50 together: watching {}, its tmux clients {}, server {}",
+            figure(watcher.median()),
+            figure(clients),
+            figure(server.median())
+        );
+        Cost { each: self.of(|round| sum(round) / SESSIONS as f64), parts }
+    }
 }
 
 /// Everybody who takes part, for one state of the agents.
 struct Scene {
     server: u32,
     collector: Daemon,
-    sidecar: Daemon,
-    naive: Poller,
+    sidecars: Vec<Daemon>,
+    naive: Option<Poller>,
 }
 
 impl Scene {
-    fn new(stage: &Stage) -> Result<Self> {
+    fn new(stage: &Stage, sidecars: &[Vec<&str>], naive: bool) -> Result<Self> {
         let collector = fleet::collector(&stage.home, "off")?;
-        let sidecar = fleet::sidecar(&stage.home, &["--host"])?;
+        let sidecars =
+            sidecars.iter().map(|args| fleet::sidecar(&stage.home, args)).collect::<Result<Vec<_>>>()?;
         stage.all_seen(&mut Client::connect(&stage.home)?)?;
-        let scene = Self { server: stage.server()?, collector, sidecar, naive: Poller::start(stage)? };
-        scene.naive.pause(true)?;
-        signal(scene.sidecar.pid(), Signal::SIGSTOP)?;
+        let naive = naive.then(|| Poller::start(stage)).transpose()?;
+        let scene = Self { server: stage.server()?, collector, sidecars, naive };
+        pass(SETTLE);
+        [Mode::Ours, Mode::Naive].into_iter().try_for_each(|mode| scene.pause(mode, true))?;
         Ok(scene)
     }
 
+    fn watchers(&self, mode: Mode) -> Vec<u32> {
+        match mode {
+            Mode::Nobody => Vec::new(),
+            Mode::Ours => self.sidecars.iter().map(Daemon::pid).collect(),
+            Mode::Naive => self.naive.iter().map(|poller| poller.0.id()).collect(),
+        }
+    }
+
+    fn pause(&self, mode: Mode, pause: bool) -> Result<()> {
+        let word = if pause { Signal::SIGSTOP } else { Signal::SIGCONT };
+        self.watchers(mode).into_iter().try_for_each(|pid| signal(pid, word))
+    }
+
+    fn rounds<const N: usize>(
+        &self,
+        modes: [Mode; N],
+        (window, rounds): (Duration, usize),
+    ) -> Result<Taken<N>> {
+        let before: Vec<Spent> =
+            modes.iter().map(|mode| sum(&self.watchers(*mode))).collect::<Result<_>>()?;
+        let mut taken = Taken { rounds: Vec::new(), clients: [0.0; N] };
+        let mut watched = [Duration::ZERO; N];
+        for round in 0..rounds {
+            let mut windows = [Window::default(); N];
+            for step in 0..N {
+                let at = (round + step) % N;
+                let began = Instant::now();
+                windows[at] = self.window(modes[at], window)?;
+                watched[at] += began.elapsed();
+            }
+            taken.rounds.push(windows);
+        }
+        for (at, mode) in modes.into_iter().enumerate() {
+            let spent = sum(&self.watchers(mode))?.since(before[at]);
+            taken.clients[at] = 100.0 * spent.children.as_secs_f64() / watched[at].as_secs_f64();
+        }
+        Ok(taken)
+    }
+
     fn window(&self, mode: Mode, window: Duration) -> Result<Window> {
-        match mode {
-            Mode::Nobody => {}
-            Mode::Ours => signal(self.sidecar.pid(), Signal::SIGCONT)?,
-            Mode::Naive => self.naive.pause(false)?,
-        }
+        self.pause(mode, false)?;
         pass(SETTLE);
-        let look = || -> Result<[Spent; 4]> {
-            let pids = [self.server, self.sidecar.pid(), self.naive.pid(), self.collector.pid()];
-            let [server, sidecar, naive, collector] = pids.map(Spent::by);
-            Ok([server?, sidecar?, naive?, collector?])
+        let look = || -> Result<[Spent; 3]> {
+            Ok([Spent::by(self.server)?, sum(&self.watchers(mode))?, Spent::by(self.collector.pid())?])
         };
-        let before = look()?;
+        let (began, before) = (Instant::now(), look()?);
         pass(window);
-        let after = look()?;
-        match mode {
-            Mode::Nobody => {}
-            Mode::Ours => signal(self.sidecar.pid(), Signal::SIGSTOP)?,
-            Mode::Naive => self.naive.pause(true)?,
-        }
-        let share = |time: Duration| 100.0 * time.as_secs_f64() / window.as_secs_f64();
-        let [server, sidecar, naive, collector] = [0, 1, 2, 3].map(|at| after[at].since(before[at]));
-        let watcher = if mode == Mode::Naive { naive } else { sidecar };
-        Ok(Window {
-            server: share(server.own),
-            watcher: share(watcher.own),
-            clients: share(watcher.children),
-            collector: share(collector.own),
-        })
+        let (took, after) = (began.elapsed(), look()?);
+        self.pause(mode, true)?;
+        let share = |at: usize| 100.0 * after[at].since(before[at]).own.as_secs_f64() / took.as_secs_f64();
+        Ok(Window { server: share(0), watcher: share(1), collector: share(2) })
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         // What is stopped cannot end.
-        let _ = signal(self.sidecar.pid(), Signal::SIGCONT);
+        let _ = self.pause(Mode::Ours, false);
     }
+}
+
+fn sum(pids: &[u32]) -> Result<Spent> {
+    let mut sum = Spent::default();
+    for pid in pids {
+        let one = Spent::by(*pid)?;
+        sum.own += one.own;
+        sum.children += one.children;
+        sum.sleeps += one.sleeps;
+    }
+    Ok(sum)
 }
 
 /// The naive poller as a process of its own, so that the kernel counts it apart.
@@ -182,14 +245,6 @@ impl Poller {
         let mut command = stage.home.command(std::env::current_exe()?);
         command.arg("poll").arg(stage.tmux.socket()).args(&stage.names);
         command.spawn().map(Self).context("start the naive poller")
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    fn pause(&self, pause: bool) -> Result<()> {
-        signal(self.pid(), if pause { Signal::SIGSTOP } else { Signal::SIGCONT })
     }
 }
 

@@ -33,7 +33,14 @@ fn a_real_agent_works_asks_waits_and_dies_in_fleet_ps() {
     session.send_prompt("TOOL please").unwrap();
     let stuck = wait_for_state(&home, "coder0", "stuck").unwrap();
     assert_eq!(stuck["readinessKind"], "permission", "{stuck}");
-    session.send_keys(&["Enter"]).unwrap();
+    // A key right after the prompt appeared is ignored, so that nobody answers by accident: until it counts, then.
+    wait_until(PATIENCE, "the prompt's answer", || {
+        session.send_keys(&["Enter"])?;
+        let state = session.state()?;
+        ensure!(state["status"] != "waiting", "{state}");
+        Ok(())
+    })
+    .unwrap();
     wait_for_state(&home, "coder0", "available").unwrap();
 
     let truth = count_on_disk(&home.claude_config()).unwrap().tokens;

@@ -209,7 +209,9 @@ fn bad_input_is_a_counted_skip_and_nothing_else_is_affected() {
     file.write_all(b"\n").unwrap();
     // A hostile title, and a heartbeat directory with nonsense in it.
     bench.tmux.run(["select-pane", "-t", "=coder1:", "-T", "$(touch /tmp/x)`id`;rm\u{202e}\u{200b}"]).unwrap();
-    std::fs::write(bench.home.mosaic_home().join("fleet/run/coder1.hb.bak"), b"\xff\x00ts=").unwrap();
+    let heartbeats = bench.home.mosaic_home().join("fleet/run");
+    std::fs::create_dir_all(&heartbeats).unwrap();
+    std::fs::write(heartbeats.join("coder1.hb.bak"), b"\xff\x00ts=").unwrap();
     coder.step("work 0s tokens=2,2").unwrap();
     wait_until(PATIENCE, "the tokens behind the damage", || {
         let seen = tokens(&agent(&bench.home, "coder0")?);

@@ -45,7 +45,17 @@ impl World {
         let home = TestHome::new()?;
         write_roster(&home, roster)?;
         let manager = UserManager::start(&home)?;
-        Ok(Some(Self { home, manager: Some(manager), socket }))
+        let world = Self { home, manager: Some(manager), socket };
+        world.wait_for_boot()?;
+        let bus = world.home.runtime_dir().join("bus");
+        let bus = if bus.exists() { Ok(()) } else { Err("no D-Bus for users; apt-get install dbus-user-session") };
+        Ok(require_or_skip("the user's bus", bus).map(|()| world))
+    }
+
+    /// Its first socket is there long before its units are.
+    fn wait_for_boot(&self) -> Result<()> {
+        let booted = || Ok::<_, anyhow::Error>(ensure!(self.property("default.target", "ActiveState")? == "active"));
+        wait_until(PATIENCE, "default.target", booted).map_err(Into::into)
     }
 
     fn systemctl(&self, args: &[&str]) -> Result<String> {
@@ -67,6 +77,16 @@ impl World {
             Ok(format!("{unit} {active} {file}"))
         };
         units.iter().map(state).collect()
+    }
+
+    fn wait_for(&self, units: &[&str], state: &str) -> Result<()> {
+        let wanted: Vec<String> = units.iter().map(|unit| format!("{unit} {state}")).collect();
+        wait_until(PATIENCE, state, || {
+            let now = self.states(units)?;
+            ensure!(now == wanted, "{now:?}");
+            Ok(())
+        })
+        .map_err(Into::into)
     }
 
     fn tmux(&self, args: &[&str]) -> Result<String> {
@@ -143,26 +163,17 @@ fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() 
     assert_eq!(world.sessions()?, World::without(&second, "a0"));
     assert_eq!(world.states(&[sidecars[0]])?, [format!("{} inactive enabled", sidecars[0])]);
     world.systemctl(&["start", agents[0]])?;
-    wait_until(PATIENCE, "the sidecar's return", || Ok::<_, anyhow::Error>(world.property(sidecars[0], "ActiveState")? == "active"))??;
+    world.wait_for(&[sidecars[0]], "active enabled")?;
 
     // A boot: the enabled units bring everything back.
     world.manager = Some(world.manager.take().context("no manager")?.reboot(&world.home)?);
-    wait_until(PATIENCE, "the fleet after a boot", || {
-        let now = world.states(&all)?;
-        ensure!(now == up, "{now:?}");
-        Ok(())
-    })?;
+    world.wait_for(&all, "active enabled")?;
     assert_eq!(world.sessions()?.len(), first.len());
 
     // The holder stopped: the fleet's own server is gone, and the agents with it; not the collector.
     world.systemctl(&["stop", HOLDER])?;
     assert!(world.tmux(&["list-sessions"]).is_err(), "the server is gone");
-    let down = [&[HOLDER][..], &agents, &sidecars].concat();
-    wait_until(PATIENCE, "the agents' end", || {
-        let now = world.states(&down)?;
-        ensure!(now == down.iter().map(|unit| format!("{unit} inactive enabled")).collect::<Vec<_>>(), "{now:?}");
-        Ok(())
-    })?;
+    world.wait_for(&[&[HOLDER][..], &agents, &sidecars].concat(), "inactive enabled")?;
     assert_eq!(world.states(&[COLLECTOR, HOST_SIDECAR])?, up[1..3]);
     ensure!(!default_socket(&world.home).exists(), "the default server was started");
     Ok(())
@@ -176,13 +187,21 @@ fn on_the_default_server_only_the_rosters_own_sessions_end() -> Result<()> {
     world.tmux(&["new-session", "-d", "-s", "a", "sleep", "1002"])?;
     world.tmux(&["new-session", "-d", "-s", "mine", "sleep", "1003"])?;
     let before = world.sessions()?;
-    world.systemctl(&["restart", HOLDER])?;
-    let after = world.sessions()?;
-    assert_eq!(after.len(), before.len());
     let users = |rows: &[String]| rows.iter().filter(|row| !row.starts_with('_') && !row.starts_with("a0 ")).cloned().collect::<Vec<_>>();
-    assert_eq!(users(&after), users(&before));
+    world.systemctl(&["restart", HOLDER])?;
+    world.wait_for(&["mosaic-agent@a0.service"], "active enabled")?;
+    let after = world.sessions()?;
+    assert_eq!((after.len(), users(&after)), (before.len(), users(&before)));
     world.systemctl(&["stop", HOLDER])?;
     assert_eq!(world.sessions()?, users(&before));
+
+    // Stopped while the agent is still being launched: what the launch has begun is taken back.
+    world.systemctl(&["start", "--no-block", "mosaic-agent@a0.service"])?;
+    wait_until(PATIENCE, "the session", || world.tmux(&["has-session", "-t", "=a0"]))?;
+    world.systemctl(&["stop", HOLDER])?;
+    world.wait_for(&["mosaic-agent@a0.service"], "inactive enabled")?;
+    assert_eq!(world.sessions()?, users(&before));
+
     // By hand, too, a session that is not in the roster is out of reach.
     let said = fleet(&world.home, &["launch", "mine", "--stop"])?;
     assert_eq!(said.code, 64, "{}", said.stderr);

@@ -93,7 +93,7 @@ impl Client {
     pub async fn list(&mut self, day_start: Wall) -> Result<Listing, ClientError> {
         let request = pb::ListAgentsRequest { day_start_unix_ms: day_start.0 };
         let answer = limited(&self.at, self.inner.list_agents(request)).await?;
-        Ok(views::listing(&answer))
+        Ok(views::listing(answer))
     }
 
     /// One agent with its signals; `None` where the collector knows no such agent, or several.
@@ -149,7 +149,7 @@ impl Watch {
         loop {
             match self.stream.message().await {
                 Ok(Some(message)) => {
-                    if let Some(update) = views::update(&message) {
+                    if let Some(update) = views::update(message) {
                         return Ok(update);
                     }
                 }

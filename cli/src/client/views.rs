@@ -63,19 +63,22 @@ pub struct CollectorStatus {
     pub store_error: Option<String>,
 }
 
-pub(super) fn listing(answer: &pb::ListAgentsResponse) -> Listing {
-    let agents: Vec<AgentView> = answer.agents.iter().filter_map(|agent| agent_from_pb(agent).ok()).collect();
-    let unreadable = answer.agents.len() - agents.len();
+/// Takes the answer apart as it goes: of a large fleet, its memory serves the views.
+pub(super) fn listing(answer: pb::ListAgentsResponse) -> Listing {
+    let told = answer.agents.len();
+    let mut agents: Vec<AgentView> = Vec::with_capacity(told);
+    agents.extend(answer.agents.into_iter().filter_map(|agent| agent_from_pb(&agent).ok()));
+    let unreadable = told - agents.len();
     Listing { agents, hosts: answer.hosts.iter().map(host).collect(), unreadable }
 }
 
 /// `None` for a change of a later version.
-pub(super) fn update(answer: &pb::WatchAgentsResponse) -> Option<Update> {
+pub(super) fn update(answer: pb::WatchAgentsResponse) -> Option<Update> {
     use pb::watch_agents_response::Change;
-    Some(match answer.change.as_ref()? {
+    Some(match answer.change? {
         Change::Snapshot(snapshot) => Update::Snapshot(listing(snapshot)),
-        Change::Changed(agent) => Update::Changed(Box::new(agent_from_pb(agent).ok()?)),
-        Change::Removed(key) => Update::Removed(key_from_pb(key)),
+        Change::Changed(agent) => Update::Changed(Box::new(agent_from_pb(&agent).ok()?)),
+        Change::Removed(key) => Update::Removed(key_from_pb(&key)),
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod plan;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use fleet_adapters::identity;
@@ -11,6 +12,7 @@ use fleet_adapters::tmux::{Server, TmuxError};
 use fleet_domain::AgentName;
 use fleet_framework::Home;
 use fleet_framework::home::shown;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::plan::{Launch, Place};
 use super::holder::{failed, read_roster, settle};
@@ -47,6 +49,7 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// Handles SIGTERM itself: a start that is broken off leaves no session behind.
 pub async fn run(args: Args) -> Outcome {
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let variable = |name: &str| std::env::var(name).ok();
@@ -78,6 +81,22 @@ async fn start(launch: &Launch, dry_run: bool) -> Outcome {
         return output::data(&launch.to_string());
     }
     let server = Server::new(launch.socket.clone());
+    let begun = Cell::new(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::of(Code::Failure, &error))?;
+    tokio::select! {
+        outcome = bring_up(launch, &server, &begun) => outcome,
+        _ = terminate.recv() => {
+            // systemd does not run a unit's stop command for a start that it breaks off.
+            if begun.get() {
+                server.kill_session(launch.name.as_str()).await.map_err(no_tmux)?;
+            }
+            Err(Failure::silent(Code::Interrupted))
+        }
+    }
+}
+
+/// `begun` tells that the session, should there be one, is ours.
+async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outcome {
     let (name, socket) = (launch.name.as_str(), launch.socket.shown());
     if server.has_session(name).await.map_err(no_tmux)? {
         output::note(&format!("{name} runs already on socket {socket}"));
@@ -100,7 +119,7 @@ async fn start(launch: &Launch, dry_run: bool) -> Outcome {
     if matches!(started, Err(TmuxError::NotInstalled)) {
         return started.map_err(no_tmux);
     }
-    settle(&server, name, started).await?;
+    settle(server, name, started).await?;
     output::note(&format!("{name} runs on socket {socket} in {directory}"));
     Ok(())
 }

@@ -96,7 +96,7 @@ const SECONDS: Option<&str> = Some("seconds");
 
 metrics! {
     AGENT_INFO: Gauge "fleet_agent_info" NONE, ["tenant", "host", "agent", "class", "runtime", "managed"],
-        "Always 1. One series for each agent of the roster and each unmanaged session of its socket.";
+        "Always 1. One series for each agent of the roster and each unmanaged session that was seen to run one.";
     AGENT_STATE: Gauge "fleet_agent_state" NONE, ["tenant", "host", "agent", "class", "runtime", "state"],
         "Readiness, one-hot: 1 for the state that the agent is in, 0 for the five others.";
     AGENT_STUCK: Gauge "fleet_agent_stuck" NONE, ["tenant", "host", "agent", "class", "runtime", "kind"],

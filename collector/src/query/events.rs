@@ -5,10 +5,10 @@ use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
 use fleet_proto::convert::transition_to_pb;
 use fleet_proto::pb;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use super::{Query, stopped, unresolved, watch};
+use super::{Query, changes, ending, gone, unresolved};
 use crate::hub::Follow;
 use crate::store::actor::{StoreHandle, Unavailable};
 use crate::store::{Numbered, Past, Whose};
@@ -23,6 +23,7 @@ pub(super) struct Events {
     /// Transitions up to this number are skipped.
     after: u64,
     follow: Option<Follow>,
+    drain: watch::Receiver<bool>,
 }
 
 impl Events {
@@ -32,7 +33,7 @@ impl Events {
         let follow = match request.follow {
             false => None,
             true => {
-                let follow = query.hub.follow(past.whose.clone()).await.map_err(stopped)?;
+                let follow = query.hub.follow(past.whose.clone()).await.map_err(gone)?;
                 Some(follow.map_err(|error| Status::resource_exhausted(error.to_string()))?)
             }
         };
@@ -43,7 +44,7 @@ impl Events {
             0 => 0,
             limit => query.store.skip_to_latest(past.clone(), limit).await.map_err(unavailable)?,
         };
-        Ok(Self { store: query.store.clone(), past, after, follow })
+        Ok(Self { store: query.store.clone(), past, after, follow, drain: query.drain.clone() })
     }
 
     pub(super) async fn carry(mut self, out: Outgoing) {
@@ -64,22 +65,25 @@ impl Events {
             }
         }
         if let Some(follow) = self.follow {
-            carry_live(follow, out).await;
+            carry_live(follow, out, self.drain).await;
         }
     }
 }
 
-async fn carry_live(mut follow: Follow, out: Outgoing) {
+async fn carry_live(mut follow: Follow, out: Outgoing, drain: watch::Receiver<bool>) {
+    let ending = ending(drain);
+    tokio::pin!(ending);
     loop {
-        let numbered = tokio::select! {
+        let message = tokio::select! {
             () = out.closed() => return,
-            numbered = follow.transitions.recv() => numbered,
+            status = &mut ending => Err(status),
+            numbered = follow.transitions.recv() => match numbered {
+                Some(numbered) => Ok(response(&numbered)),
+                None => Err(changes::end(&follow.cut)),
+            },
         };
-        let message = match &numbered {
-            Some(numbered) => Ok(response(numbered)),
-            None => Err(watch::end(&follow.cut)),
-        };
-        if out.send(message).await.is_err() || numbered.is_none() {
+        let over = message.is_err();
+        if out.send(message).await.is_err() || over {
             return;
         }
     }
@@ -90,7 +94,7 @@ async fn whose(query: &Query, name: &str, past: &Past) -> Result<Option<Whose>, 
     if name.is_empty() {
         return Ok(None);
     }
-    match query.hub.find(name.to_owned()).await.map_err(stopped)? {
+    match query.hub.find(name.to_owned()).await.map_err(gone)? {
         Ok(key) => Ok(Some(Whose::Agent(key))),
         Err(error @ Unresolved::Ambiguous { .. }) => Err(unresolved(name, &error)),
         Err(error @ Unresolved::Unknown { .. }) => {

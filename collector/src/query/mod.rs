@@ -1,8 +1,8 @@
 //! What readers ask: agents, one agent, changes, events, the collector itself. Each handler asks the hub or the store
 //! and puts the answer into words of the wire.
 
+mod changes;
 mod events;
-mod watch;
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use fleet_proto::convert::agent_to_pb;
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_server::{FleetService, FleetServiceServer};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -32,6 +32,8 @@ pub struct Query {
     pub meters: Arc<Meters>,
     /// Where /metrics is; empty where it is off.
     pub http: String,
+    /// True once the collector ends: a stream that stayed open would hold up the end.
+    pub drain: watch::Receiver<bool>,
 }
 
 impl Query {
@@ -53,7 +55,7 @@ impl FleetService for Query {
         &self,
         request: Request<pb::ListAgentsRequest>,
     ) -> Result<Response<pb::ListAgentsResponse>, Status> {
-        let listing = self.hub.list(day(request.get_ref().day_start_unix_ms)).await.map_err(stopped)?;
+        let listing = self.hub.list(day(request.get_ref().day_start_unix_ms)).await.map_err(gone)?;
         Ok(Response::new(listing_to_pb(&listing)))
     }
 
@@ -63,7 +65,7 @@ impl FleetService for Query {
     ) -> Result<Response<pb::GetAgentResponse>, Status> {
         let request = request.into_inner();
         let day = day(request.day_start_unix_ms);
-        let found = self.hub.get(request.name.clone(), day).await.map_err(stopped)?;
+        let found = self.hub.get(request.name.clone(), day).await.map_err(gone)?;
         let view = found.map_err(|error| unresolved(&request.name, &error))?;
         Ok(Response::new(pb::GetAgentResponse { agent: Some(agent_to_pb(&view, true)) }))
     }
@@ -73,10 +75,10 @@ impl FleetService for Query {
         request: Request<pb::WatchAgentsRequest>,
     ) -> Result<Response<Self::WatchAgentsStream>, Status> {
         let day = day(request.get_ref().day_start_unix_ms);
-        let watch = self.hub.watch(day).await.map_err(stopped)?;
+        let watch = self.hub.watch(day).await.map_err(gone)?;
         let watch = watch.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let (out, answers) = mpsc::channel(AHEAD);
-        tokio::spawn(watch::carry(watch, out));
+        tokio::spawn(changes::carry(watch, out, self.drain.clone()));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
@@ -94,7 +96,7 @@ impl FleetService for Query {
         &self,
         _: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
-        let status = self.hub.status().await.map_err(stopped)?;
+        let status = self.hub.status().await.map_err(gone)?;
         Ok(Response::new(pb::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_unix_ms: self.meters.started.0,
@@ -132,8 +134,14 @@ fn host_to_pb(host: &HostRow) -> pb::HostStatus {
     }
 }
 
-fn stopped(stopped: Stopped) -> Status {
+fn gone(stopped: Stopped) -> Status {
     Status::unavailable(stopped.to_string())
+}
+
+/// Resolves when the collector ends, with what its readers are told.
+async fn ending(mut drain: watch::Receiver<bool>) -> Status {
+    let _ = drain.wait_for(|drain| *drain).await;
+    gone(Stopped)
 }
 
 fn unresolved(word: &str, error: &Unresolved) -> Status {

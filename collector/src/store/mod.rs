@@ -11,6 +11,8 @@ pub mod sqlite;
 pub(crate) mod conformance;
 #[cfg(test)]
 mod conservation;
+#[cfg(test)]
+pub(crate) mod flaky;
 
 use std::path::PathBuf;
 use std::time::Duration;

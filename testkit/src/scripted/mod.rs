@@ -2,11 +2,11 @@
 //! socket says. For the demonstration fleet and for tests where the real one is not to be had; run it through a
 //! symlink named `claude`, so that `/proc/PID/comm` says so.
 //!
-//! It writes below `$CLAUDE_CONFIG_DIR` (or `$HOME/.claude`) what the real one writes: `sessions/<pid>.json`
-//! ([`state_file`]) and the transcripts ([`transcript`], [`rows`]), and draws the screen ([`screen`]); it
-//! touches nothing else. Known differences: the state file has no `tmux` key (the real one asks the tmux server),
-//! rows that only fill the transcript are left out (`--noise BYTES` stands for them), and rows are on disk at once
-//! while the real one flushes them up to 0.1 s after the state file changed.
+//! It writes below `$CLAUDE_CONFIG_DIR` (or `$HOME/.claude`) what the real one writes, `sessions/<pid>.json` and the
+//! transcripts, and draws the screen; it touches nothing else. Known differences: the state file has no `tmux` key
+//! (the real one asks the tmux server) and is replaced whole where the real one rewrites it (`--in-place` does so
+//! too), rows that only fill the transcript are left out (`--noise BYTES` stands for them), and rows are on disk at
+//! once while the real one flushes them up to 0.1 s after the state file changed.
 //!
 //! ```text
 //!   control socket ─┐            ┌─► state file
@@ -14,8 +14,8 @@
 //!   signals ────────┘   (steps)  └─► terminal
 //! ```
 //! Usage: `claude [--script FILE] [--control SOCKET] [--speed X] [--model M] [--session-id UUID]
-//! [--permission-mode MODE] [--in-place] [--noise BYTES] [--reply TIME] [PROMPT]`; steps are listed in
-//! [`step`]; every other flag is taken and ignored.
+//! [--permission-mode MODE] [--in-place] [--noise BYTES] [--reply TIME] [PROMPT]`; the steps are listed in
+//! `step.rs`; every other flag is taken and ignored.
 
 mod args;
 mod control;

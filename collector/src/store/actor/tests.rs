@@ -1,74 +1,32 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use fleet_domain::readiness::State;
 use fleet_domain::{Now, Wall};
 use tokio::time::timeout;
 
 use super::*;
-use crate::store::Booked;
 use crate::store::conformance::{T, key, record, transition, usage};
+use crate::store::flaky::{Disk, Flaky};
 use crate::store::sqlite::Sqlite;
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// A store whose disk can be filled and emptied.
-struct Flaky {
-    inner: Sqlite,
-    full: Arc<AtomicBool>,
-}
-
-impl Store for Flaky {
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
-    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError> {
-        if self.full.load(Ordering::SeqCst) {
-            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
-            return Err(StoreError::Io { what: "write", path: "x".into(), source });
-        }
-        self.inner.commit(writes)
-    }
-
-    fn cursor(&mut self, source: &SourceKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.cursor(source)
-    }
-
-    fn load(&mut self, now: Wall) -> Result<Loaded, StoreError> {
-        self.inner.load(now)
-    }
-
-    fn transitions(&mut self, past: &Past, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError> {
-        self.inner.transitions(past, after, limit)
-    }
-
-    fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
-        self.inner.skip_to_latest(past, count)
-    }
-
-    fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {
-        self.inner.prune(now)
-    }
-}
 
 struct Bench {
     started: Started,
     hub: mpsc::Receiver<Input>,
     meters: Arc<Meters>,
-    full: Arc<AtomicBool>,
+    disk: Disk,
     dir: tempfile::TempDir,
 }
 
 fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let full = Arc::new(AtomicBool::new(false));
+    let disk = Disk::default();
     let inner = Sqlite::open(&dir.path().join("r")).unwrap();
-    let store = Box::new(Flaky { inner, full: full.clone() });
+    let store = Box::new(Flaky { inner, disk: disk.clone() });
     let (inputs, hub) = mpsc::channel(64);
     let meters = Arc::new(Meters::new(Wall(T)));
     let clock: Clock = Arc::new(|| Now { mono: fleet_domain::Mono(0), wall: Wall(T) });
     let started = start(store, inputs, clock, meters.clone()).unwrap();
-    Bench { started, hub, meters, full, dir }
+    Bench { started, hub, meters, disk, dir }
 }
 
 fn job(session: &str, cursor: u8, id: &str, acks: &mpsc::Sender<Ack>) -> UsageJob {
@@ -104,7 +62,7 @@ async fn the_register_hears_of_usage_before_its_sender_does() {
 async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
     let mut bench = bench();
     let (acks, mut acked) = mpsc::channel(8);
-    bench.full.store(true, Ordering::SeqCst);
+    bench.disk.fill();
     put(&bench, job("a", 1, "r", &acks)).await;
     let mut trouble = bench.started.handle.trouble.clone();
     soon(trouble.wait_for(Option::is_some)).await.unwrap();
@@ -113,7 +71,7 @@ async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
     // Questions are answered meanwhile, from what is durable.
     let source = usage("a", "a", 1, Vec::new()).source();
     assert_eq!(soon(bench.started.handle.cursor(source.clone())).await.unwrap(), None);
-    bench.full.store(false, Ordering::SeqCst);
+    bench.disk.clear();
     assert_eq!(soon(acked.recv()).await.unwrap().cursor, [1]);
     soon(trouble.wait_for(Option::is_none)).await.unwrap();
     assert_eq!(soon(bench.started.handle.cursor(source)).await.unwrap(), Some(vec![1]));

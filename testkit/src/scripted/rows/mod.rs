@@ -1,5 +1,5 @@
 //! The rows of a transcript as 2.1.330 writes them: keys, their order and their types; texts are our own.
-//! Pure: who, when and in which order is the business of [`super::transcript`].
+//! Pure: who, when and in which order is the business of `transcript.rs`.
 
 mod errors;
 mod loose;

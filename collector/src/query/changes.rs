@@ -3,16 +3,18 @@
 use fleet_proto::convert::{agent_to_pb, key_to_pb};
 use fleet_proto::pb;
 use fleet_proto::pb::watch_agents_response::Change;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use super::listing_to_pb;
-use crate::hub::{Cut, Delta, Listing, Watch};
+use super::{ending, listing_to_pb};
+use crate::hub::{Cut, Delta, Listing, Stopped, Watch};
 
 type Outgoing = mpsc::Sender<Result<pb::WatchAgentsResponse, Status>>;
 
-/// Ends when the reader leaves, when it was too slow, or when the hub ends.
-pub(super) async fn carry(mut watch: Watch, out: Outgoing) {
+/// Ends when the reader leaves, when it was too slow, or when the collector ends.
+pub(super) async fn carry(mut watch: Watch, out: Outgoing, drain: watch::Receiver<bool>) {
+    let ending = ending(drain);
+    tokio::pin!(ending);
     let first = watch.snapshots.borrow_and_update().clone();
     let mut generation = first.generation;
     if out.send(Ok(snapshot(&first))).await.is_err() {
@@ -23,6 +25,10 @@ pub(super) async fn carry(mut watch: Watch, out: Outgoing) {
         let message = tokio::select! {
             biased;
             () = out.closed() => return,
+            status = &mut ending => {
+                let _ = out.send(Err(status)).await;
+                return;
+            }
             Ok(()) = watch.snapshots.changed() => {
                 let latest = watch.snapshots.borrow_and_update().clone();
                 generation = latest.generation;
@@ -62,6 +68,6 @@ pub(super) fn end(cut: &Cut) -> Status {
     if cut.is_set() {
         Status::resource_exhausted("the reader could not keep up with the changes; ask again")
     } else {
-        Status::unavailable("the collector is shutting down")
+        super::gone(Stopped)
     }
 }

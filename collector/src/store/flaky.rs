@@ -1,0 +1,61 @@
+//! A store whose disk can be filled and cleared, for tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fleet_domain::Wall;
+
+use super::sqlite::Sqlite;
+use super::{Booked, Loaded, Numbered, Past, SourceKey, Store, StoreError, Write};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk(Arc<AtomicBool>);
+
+impl Disk {
+    pub(crate) fn fill(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+pub(crate) struct Flaky {
+    pub(crate) inner: Sqlite,
+    pub(crate) disk: Disk,
+}
+
+impl Store for Flaky {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError> {
+        if self.disk.0.load(Ordering::SeqCst) {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(StoreError::Io { what: "write", path: "x".into(), source });
+        }
+        self.inner.commit(writes)
+    }
+
+    fn cursor(&mut self, source: &SourceKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.cursor(source)
+    }
+
+    fn load(&mut self, now: Wall) -> Result<Loaded, StoreError> {
+        self.inner.load(now)
+    }
+
+    fn transitions(&mut self, past: &Past, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError> {
+        self.inner.transitions(past, after, limit)
+    }
+
+    fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
+        self.inner.skip_to_latest(past, count)
+    }
+
+    fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {
+        self.inner.prune(now)
+    }
+}
