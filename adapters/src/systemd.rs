@@ -40,13 +40,17 @@ const SUFFIX: &str = ".service";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
-    #[error("no systemd user manager answers: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set; log in anew, or export XDG_RUNTIME_DIR=/run/user/{uid}")]
+    #[error(
+        "no systemd user manager answers: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set; log in anew, or export XDG_RUNTIME_DIR=/run/user/{uid}"
+    )]
     NoAddress { uid: u32 },
     /// Every way that was tried, each with what came of it.
     #[error("no systemd user manager answers ({tried})")]
     NoManager { tried: String },
     /// The manager's private socket is there, which no D-Bus library but its own can use.
-    #[error("a systemd user manager runs, but {path} is missing: it has no D-Bus; apt-get install dbus-user-session, then log in anew")]
+    #[error(
+        "a systemd user manager runs, but {path} is missing: it has no D-Bus; apt-get install dbus-user-session, then log in anew"
+    )]
     NoBus { path: PathBuf },
     #[error("the systemd user manager gave no answer to {what} in {}s", limit.as_secs())]
     NoAnswer { what: String, limit: Duration },
@@ -90,7 +94,10 @@ struct Places {
 impl Places {
     fn from_env() -> Self {
         let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self { session_bus: var("DBUS_SESSION_BUS_ADDRESS"), runtime: var("XDG_RUNTIME_DIR").map(PathBuf::from) }
+        Self {
+            session_bus: var("DBUS_SESSION_BUS_ADDRESS"),
+            runtime: var("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
     }
 }
 
@@ -154,7 +161,8 @@ impl Systemd {
 
     async fn open(builder: Builder<'_>) -> zbus::Result<Self> {
         let connection = builder.method_timeout(CALL_LIMIT).build().await?;
-        let manager = ManagerProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
+        let manager =
+            ManagerProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
         manager.version().await?;
         Ok(Self { connection, manager, subscribed: Arc::new(OnceCell::new()) })
     }
@@ -216,7 +224,11 @@ impl Systemd {
         let path = self.manager.load_unit(unit.to_owned()).await?;
         let service = ServiceProxy::builder(&self.connection).cache_properties(CacheProperties::No);
         let service = service.path(path.clone()).build().await?;
-        let unit = UnitProxy::builder(&self.connection).cache_properties(CacheProperties::No).path(path).build().await?;
+        let unit = UnitProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .path(path)
+            .build()
+            .await?;
         Ok(UnitProperties {
             load: unit.load_state().await?,
             active: unit.active_state().await?,
@@ -252,7 +264,9 @@ async fn limited<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, SystemdError>>,
 ) -> Result<T, SystemdError> {
-    timeout(limit, work).await.unwrap_or_else(|_| Err(SystemdError::NoAnswer { what: what.to_owned(), limit }))
+    timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(SystemdError::NoAnswer { what: what.to_owned(), limit }))
 }
 
 fn refused(what: impl Into<String>) -> impl FnOnce(zbus::Error) -> SystemdError {

@@ -140,7 +140,11 @@ pub fn plan(home: &Home, bin: &Path) -> Result<Vec<PlannedFile>, UnitsError> {
 ///
 /// # Errors
 /// As [`plan`].
-pub fn plan_with(home: &Home, bin: &Path, var: impl Fn(&str) -> Option<PathBuf>) -> Result<Vec<PlannedFile>, UnitsError> {
+pub fn plan_with(
+    home: &Home,
+    bin: &Path,
+    var: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<Vec<PlannedFile>, UnitsError> {
     let values = Values::new(home, bin, var)?;
     SHIPPED
         .iter()
@@ -149,7 +153,9 @@ pub fn plan_with(home: &Home, bin: &Path, var: impl Fn(&str) -> Option<PathBuf>)
             let content = values.render(template);
             let previous = present(&path)?;
             let status = match &previous {
-                _ if fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null")) => Status::Masked,
+                _ if fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null")) => {
+                    Status::Masked
+                }
                 None => Status::New,
                 Some(previous) if *previous == content => Status::Same,
                 Some(_) => Status::Changed,

@@ -17,7 +17,11 @@ fn the_usual_home_is_named_so_that_it_can_move() {
     let plan = planned(Path::new("/h"), "/opt/fleet/bin").unwrap();
     assert!(plan.iter().all(|file| !file.content.contains("/h/") && !file.content.contains("MOSAIC_HOME=")));
     let agent = unit(&plan, "mosaic-agent@.service");
-    assert!(agent.content.contains("EnvironmentFile=-%h/.config/mosaic/fleet/agents/%i.env\n"), "{}", agent.content);
+    assert!(
+        agent.content.contains("EnvironmentFile=-%h/.config/mosaic/fleet/agents/%i.env\n"),
+        "{}",
+        agent.content
+    );
     assert!(agent.content.contains("ExecStart=\"/opt/fleet/bin/fleet\" launch %i\n"), "{}", agent.content);
     assert_eq!(agent.path, Path::new("/h/.config/systemd/user/mosaic-agent@.service"));
 }

@@ -43,7 +43,11 @@ fn verified(root: &Path, bin: &Path) -> Option<String> {
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // What it says of the machine's own units is not ours to answer for.
-    let said = String::from_utf8_lossy(&output.stderr).lines().filter(|line| line.contains("mosaic")).collect::<Vec<_>>().join("\n");
+    let said = String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .filter(|line| line.contains("mosaic"))
+        .collect::<Vec<_>>()
+        .join("\n");
     Some(said)
 }
 

@@ -48,13 +48,15 @@ impl World {
         let world = Self { home, manager: Some(manager), socket };
         world.wait_for_boot()?;
         let bus = world.home.runtime_dir().join("bus");
-        let bus = if bus.exists() { Ok(()) } else { Err("no D-Bus for users; apt-get install dbus-user-session") };
+        let bus =
+            if bus.exists() { Ok(()) } else { Err("no D-Bus for users; apt-get install dbus-user-session") };
         Ok(require_or_skip("the user's bus", bus).map(|()| world))
     }
 
     /// Its first socket is there long before its units are.
     fn wait_for_boot(&self) -> Result<()> {
-        let booted = || Ok::<_, anyhow::Error>(ensure!(self.property("default.target", "ActiveState")? == "active"));
+        let booted =
+            || Ok::<_, anyhow::Error>(ensure!(self.property("default.target", "ActiveState")? == "active"));
         wait_until(PATIENCE, "default.target", booted).map_err(Into::into)
     }
 
@@ -101,8 +103,11 @@ impl World {
 
     /// `session pane-pid`, sorted; the server's own PID first.
     fn sessions(&self) -> Result<Vec<String>> {
-        let mut rows: Vec<String> =
-            self.tmux(&["list-panes", "-a", "-F", "#{session_name} #{pane_pid}"])?.lines().map(str::to_owned).collect();
+        let mut rows: Vec<String> = self
+            .tmux(&["list-panes", "-a", "-F", "#{session_name} #{pane_pid}"])?
+            .lines()
+            .map(str::to_owned)
+            .collect();
         rows.sort();
         rows.insert(0, format!("server {}", self.tmux(&["display-message", "-p", "#{pid}"])?));
         Ok(rows)
@@ -124,7 +129,12 @@ fn installed(world: &World, more: &[&str]) -> Result<Said> {
 fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() -> Result<()> {
     let Some(mut world) = World::new(OWN_SOCKET, "mosaic-fleet")? else { return Ok(()) };
     let said = installed(&world, &[])?;
-    assert_eq!(said.stdout.matches("\nnew ").count() + usize::from(said.stdout.starts_with("new ")), 5, "{}", said.stdout);
+    assert_eq!(
+        said.stdout.matches("\nnew ").count() + usize::from(said.stdout.starts_with("new ")),
+        5,
+        "{}",
+        said.stdout
+    );
 
     let agents = ["mosaic-agent@a0.service", "mosaic-agent@a-1.service"];
     let sidecars = ["mosaic-sidecar@a0.service", "mosaic-sidecar@a-1.service"];
@@ -135,7 +145,10 @@ fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() 
     let names: Vec<&str> = first.iter().filter_map(|row| row.split(' ').next()).collect();
     assert_eq!(names, ["server", "_holder", "a-1", "a0"]);
     assert!(world.home.home().join("work").is_dir(), "the work directory was made");
-    assert_eq!(world.tmux(&["display-message", "-p", "-t", "=a0:", "#{pane_current_path}"])?, shown(&world.home.home().join("work")));
+    assert_eq!(
+        world.tmux(&["display-message", "-p", "-t", "=a0:", "#{pane_current_path}"])?,
+        shown(&world.home.home().join("work"))
+    );
 
     // Again: nothing differs, nothing is restarted.
     let collector = world.property(COLLECTOR, "MainPID")?;
@@ -152,7 +165,8 @@ fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() 
     assert_eq!(World::without(&second, "a0"), World::without(&first, "a0"));
     assert_ne!(second, first);
     wait_until(PATIENCE, "the sidecar's return", || {
-        let (active, now) = (world.property(sidecars[0], "ActiveState")?, world.property(sidecars[0], "MainPID")?);
+        let (active, now) =
+            (world.property(sidecars[0], "ActiveState")?, world.property(sidecars[0], "MainPID")?);
         ensure!(active == "active" && now != sidecar, "{active}, MainPID {now}");
         Ok(())
     })?;
@@ -187,7 +201,12 @@ fn on_the_default_server_only_the_rosters_own_sessions_end() -> Result<()> {
     world.tmux(&["new-session", "-d", "-s", "a", "sleep", "1002"])?;
     world.tmux(&["new-session", "-d", "-s", "mine", "sleep", "1003"])?;
     let before = world.sessions()?;
-    let users = |rows: &[String]| rows.iter().filter(|row| !row.starts_with('_') && !row.starts_with("a0 ")).cloned().collect::<Vec<_>>();
+    let users = |rows: &[String]| {
+        rows.iter()
+            .filter(|row| !row.starts_with('_') && !row.starts_with("a0 "))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     world.systemctl(&["restart", HOLDER])?;
     world.wait_for(&["mosaic-agent@a0.service"], "active enabled")?;
     let after = world.sessions()?;
@@ -213,7 +232,10 @@ fn on_the_default_server_only_the_rosters_own_sessions_end() -> Result<()> {
 fn agents_may_be_enabled_without_being_started() -> Result<()> {
     let Some(world) = World::new(OWN_SOCKET, "mosaic-fleet")? else { return Ok(()) };
     installed(&world, &["--no-start"])?;
-    assert_eq!(world.states(&["mosaic-agent@a0.service", HOLDER])?, ["mosaic-agent@a0.service inactive enabled".to_owned(), format!("{HOLDER} active enabled")]);
+    assert_eq!(
+        world.states(&["mosaic-agent@a0.service", HOLDER])?,
+        ["mosaic-agent@a0.service inactive enabled".to_owned(), format!("{HOLDER} active enabled")]
+    );
     assert_eq!(world.sessions()?.len(), 2);
     Ok(())
 }
@@ -225,8 +247,19 @@ fn one_broken_agent_is_named_and_does_not_stop_the_others() -> Result<()> {
     let said = world.install(&[])?;
     assert_eq!(said.code, 1, "{}", said.stderr);
     assert!(said.stderr.contains("mosaic-agent@a-1.service"), "{}", said.stderr);
-    let states = world.states(&["mosaic-agent@a0.service", "mosaic-agent@a-1.service", "mosaic-sidecar@a0.service"])?;
-    assert_eq!(states, ["mosaic-agent@a0.service active enabled", "mosaic-agent@a-1.service failed enabled", "mosaic-sidecar@a0.service active enabled"]);
+    let states = world.states(&[
+        "mosaic-agent@a0.service",
+        "mosaic-agent@a-1.service",
+        "mosaic-sidecar@a0.service",
+    ])?;
+    assert_eq!(
+        states,
+        [
+            "mosaic-agent@a0.service active enabled",
+            "mosaic-agent@a-1.service failed enabled",
+            "mosaic-sidecar@a0.service active enabled"
+        ]
+    );
     Ok(())
 }
 
@@ -236,7 +269,12 @@ fn without_a_user_manager_nothing_is_written_and_the_remedy_is_told() -> Result<
     write_roster(&home, OWN_SOCKET)?;
     let said = fleet(&home, &["install", "--units"])?;
     assert_eq!(said.code, 1, "{}", said.stderr);
-    assert!(said.stderr.contains("no systemd user manager answers") && said.stderr.contains("nothing was written"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("no systemd user manager answers")
+            && said.stderr.contains("nothing was written"),
+        "{}",
+        said.stderr
+    );
     assert!(!home.home().join(".config/systemd").exists());
     let dry = fleet(&home, &["install", "--units", "--dry-run"])?;
     assert_eq!(dry.code, 0, "{}", dry.stderr);
@@ -250,7 +288,11 @@ fn without_a_roster_the_file_is_named_and_the_host_can_still_be_observed() -> Re
     let home = TestHome::new()?;
     let said = fleet(&home, &["install", "--units", "--dry-run"])?;
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("fleet/roster.yaml does not exist") && said.stderr.contains("--host-only"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("fleet/roster.yaml does not exist") && said.stderr.contains("--host-only"),
+        "{}",
+        said.stderr
+    );
     let said = fleet(&home, &["install", "--units", "--host-only", "--dry-run"])?;
     assert_eq!(said.code, 0, "{}", said.stderr);
     let enabled: Vec<&str> = said.stdout.lines().filter_map(|line| line.strip_prefix("enable   ")).collect();

@@ -35,7 +35,9 @@ impl Systemd {
     pub async fn changes(&self) -> Result<Changes, SystemdError> {
         let manager = rule(MANAGER, None);
         let units = rule(PROPERTIES, Some(UNIT));
-        let listen = async |rule: zbus::Result<MatchRule<'static>>| MessageStream::for_match_rule(rule?, &self.connection, None).await;
+        let listen = async |rule: zbus::Result<MatchRule<'static>>| {
+            MessageStream::for_match_rule(rule?, &self.connection, None).await
+        };
         let manager = listen(manager).await.map_err(refused("to tell of its jobs"))?;
         let units = listen(units).await.map_err(refused("to tell of its units"))?;
         self.subscribe().await?;
@@ -78,8 +80,12 @@ fn concerns_us(message: &Message) -> bool {
     let unit = match header.member().map(|member| member.as_str()) {
         Some("UnitFilesChanged") => return true,
         Some("Reloading") => return body.deserialize::<bool>().is_ok_and(|begins| !begins),
-        Some("UnitNew" | "UnitRemoved") => body.deserialize::<(String, zbus::OwnedObjectPath)>().map(|args| args.0),
-        Some("JobRemoved") => body.deserialize::<(u32, zbus::OwnedObjectPath, String, String)>().map(|args| args.2),
+        Some("UnitNew" | "UnitRemoved") => {
+            body.deserialize::<(String, zbus::OwnedObjectPath)>().map(|args| args.0)
+        }
+        Some("JobRemoved") => {
+            body.deserialize::<(u32, zbus::OwnedObjectPath, String, String)>().map(|args| args.2)
+        }
         _ => return false,
     };
     unit.is_ok_and(|unit| unit.starts_with(OUR_PREFIX))

@@ -124,7 +124,8 @@ impl Systemd {
     /// Without it a manager that nobody else watches sends no signals at all. A second call is an error there, so
     /// that it is made once a connection.
     pub(super) async fn subscribe(&self) -> Result<(), SystemdError> {
-        let subscribe = || async { self.manager.subscribe().await.map_err(refused("a subscription to its signals")) };
+        let subscribe =
+            || async { self.manager.subscribe().await.map_err(refused("a subscription to its signals")) };
         self.subscribed.get_or_try_init(subscribe).await.map(|_| ())
     }
 }

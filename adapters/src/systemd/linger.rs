@@ -36,14 +36,20 @@ pub async fn enable_linger() -> Result<(), LingerError> {
     let user = user()?;
     let absent = |why: String| LingerError::NoLogind { why };
     let system = timeout(LIMIT, Builder::system().method_timeout(LIMIT).build()).await;
-    let system = system.map_err(|_| absent("the system bus gave no answer".to_owned()))?.map_err(|error| absent(error.to_string()))?;
-    let (login, path, interface) = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager");
+    let system = system
+        .map_err(|_| absent("the system bus gave no answer".to_owned()))?
+        .map_err(|error| absent(error.to_string()))?;
+    let (login, path, interface) =
+        ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager");
     // The third: whether a person may be asked for a password.
     let ourselves = (nix::unistd::getuid().as_raw(), true, false);
     match system.call_method(Some(login), path, Some(interface), "SetUserLinger", &ourselves).await {
         Ok(_) => Ok(()),
         Err(zbus::Error::FDO(error))
-            if matches!(*error, zbus::fdo::Error::ServiceUnknown(_) | zbus::fdo::Error::NameHasNoOwner(_)) =>
+            if matches!(
+                *error,
+                zbus::fdo::Error::ServiceUnknown(_) | zbus::fdo::Error::NameHasNoOwner(_)
+            ) =>
         {
             Err(absent(error.to_string()))
         }

@@ -60,11 +60,17 @@ struct Manager {
 
 impl Manager {
     fn start() -> Option<Self> {
-        let program = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"].into_iter().find(|path| Path::new(path).is_file());
+        let program = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"]
+            .into_iter()
+            .find(|path| Path::new(path).is_file());
         let program = program.filter(|_| Path::new("/usr/lib/systemd/user/dbus.socket").is_file());
         // Without the directory a manager refuses, as not booted with systemd.
         let (Some(program), Ok(())) = (program, fs::create_dir_all("/run/systemd/system")) else {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no systemd user manager with a bus can run here");
+            assert_ne!(
+                std::env::var("CI").as_deref(),
+                Ok("true"),
+                "no systemd user manager with a bus can run here"
+            );
             eprintln!("skipped: no systemd user manager with a bus can run here");
             return None;
         };
@@ -108,9 +114,14 @@ impl Manager {
 impl Drop for Manager {
     fn drop(&mut self) {
         let pid = self.child.id();
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGTERM);
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid.cast_signed()),
+            nix::sys::signal::Signal::SIGTERM,
+        );
         let _ = self.child.wait();
-        let clean = format!("find /sys/fs/cgroup -depth -type d -path '*/mf-test-{pid}*' -delete 2>/dev/null; chmod -R u+rwX \"$0\"");
+        let clean = format!(
+            "find /sys/fs/cgroup -depth -type d -path '*/mf-test-{pid}*' -delete 2>/dev/null; chmod -R u+rwX \"$0\""
+        );
         let _ = Command::new("/bin/sh").args(["-c", &clean]).arg(self.home.path()).status();
     }
 }
@@ -124,18 +135,30 @@ async fn units_are_enabled_started_and_told_in_its_own_words() {
     let Some(manager) = Manager::start() else { return };
     let systemd = manager.connect().await;
     let roster = ["a", "broken", "idle"];
-    assert_eq!(states(&systemd.agents(&roster).await.unwrap()), roster.map(|name| (name, "inactive", "disabled")));
+    assert_eq!(
+        states(&systemd.agents(&roster).await.unwrap()),
+        roster.map(|name| (name, "inactive", "disabled"))
+    );
 
     systemd.enable(&[agent_unit("a"), agent_unit("broken")]).await.unwrap();
     systemd.start(&agent_unit("a")).await.unwrap();
     systemd.start(&agent_unit("a")).await.unwrap();
     let error = systemd.start(&agent_unit("broken")).await.unwrap_err();
-    assert!(matches!(&error, SystemdError::Job { verb: Verb::Start, result, .. } if result == "failed"), "{error}");
+    assert!(
+        matches!(&error, SystemdError::Job { verb: Verb::Start, result, .. } if result == "failed"),
+        "{error}"
+    );
     let now = systemd.agents(&roster).await.unwrap();
-    assert_eq!(states(&now), [("a", "active", "enabled"), ("broken", "failed", "enabled"), ("idle", "inactive", "disabled")]);
+    assert_eq!(
+        states(&now),
+        [("a", "active", "enabled"), ("broken", "failed", "enabled"), ("idle", "inactive", "disabled")]
+    );
 
     let unit = systemd.unit_properties(&agent_unit("a")).await.unwrap();
-    assert_eq!((unit.active.as_str(), unit.sub.as_str(), unit.file.as_str()), ("active", "exited", "enabled"));
+    assert_eq!(
+        (unit.active.as_str(), unit.sub.as_str(), unit.file.as_str()),
+        ("active", "exited", "enabled")
+    );
     assert_eq!((unit.main_pid, unit.result.as_str()), (None, "success"));
     systemd.restart(&agent_unit("a")).await.unwrap();
     systemd.stop(&agent_unit("a")).await.unwrap();
@@ -152,11 +175,18 @@ async fn units_are_enabled_started_and_told_in_its_own_words() {
 async fn changes_of_our_units_are_told_and_others_are_not() {
     let Some(manager) = Manager::start() else { return };
     let (watcher, actor) = (manager.connect().await, manager.connect().await);
-    fs::write(manager.home.path().join(".config/systemd/user/other.service"), "[Service]\nExecStart=/bin/true\n").unwrap();
+    fs::write(
+        manager.home.path().join(".config/systemd/user/other.service"),
+        "[Service]\nExecStart=/bin/true\n",
+    )
+    .unwrap();
     actor.daemon_reload().await.unwrap();
     let mut changes = watcher.changes().await.unwrap();
     actor.start("other.service").await.unwrap();
-    assert!(timeout(Duration::from_millis(300), changes.recv()).await.is_err(), "another unit's change was told");
+    assert!(
+        timeout(Duration::from_millis(300), changes.recv()).await.is_err(),
+        "another unit's change was told"
+    );
 
     actor.start(&agent_unit("a")).await.unwrap();
     told(&mut changes).await;

@@ -82,7 +82,8 @@ async fn start(launch: &Launch, dry_run: bool) -> Outcome {
     }
     let server = Server::new(launch.socket.clone());
     let begun = Cell::new(false);
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::of(Code::Failure, &error))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| Failure::of(Code::Failure, &error))?;
     tokio::select! {
         outcome = bring_up(launch, &server, &begun) => outcome,
         _ = terminate.recv() => {
@@ -114,6 +115,7 @@ async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outco
         return Err(Failure::new(Code::Failure, message)
             .next(format!("install {program}, or set the agent's `command` in the roster to where it is")));
     }
+    begun.set(true);
     let started =
         server.new_session(name, Some(&launch.directory), &launch.environment, &launch.command).await;
     if matches!(started, Err(TmuxError::NotInstalled)) {
