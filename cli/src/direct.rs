@@ -45,6 +45,7 @@ pub async fn look(home: &Home) -> Found {
         roster_path: planes.roster.path.clone(),
         roster_error: planes.roster.error.clone(),
         systemd_unavailable: planes.systemd.unavailable.clone(),
+        listed: true,
     };
     let thresholds = Thresholds { activity, ..defaults };
     Found { agents: judge(seen, tenant, host, thresholds, clock::now()), host: view, notes }

@@ -1,5 +1,7 @@
 //! Where the agents come from: the collector, or, where none answers, this host looked at directly.
 
+use std::time::Duration;
+
 use fleet_domain::Wall;
 use fleet_domain::fleet::AgentView;
 use fleet_framework::Home;
@@ -7,6 +9,9 @@ use fleet_framework::Home;
 use crate::client::{Address, Client, ClientError, HostView, Listing, START_COLLECTOR};
 use crate::error::{Code, Failure};
 use crate::{clock, direct};
+
+/// How often a collector is asked while it is waited for.
+const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -57,6 +62,26 @@ pub struct Snapshot {
 pub struct HostNote {
     pub host: String,
     pub text: String,
+}
+
+/// From the collector, once a host-wide sidecar has reported every session that there was; not before `limit` has
+/// passed is it given up.
+pub async fn gather_listed(at: &Address, limit: Duration) -> Result<Snapshot, Failure> {
+    let poll = async {
+        loop {
+            if let Ok(mut client) = Client::connect(at).await
+                && let Ok(listing) = client.list(today()).await
+                && listing.hosts.iter().any(|host| host.listed)
+            {
+                return from_listing(listing);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(limit, poll).await.map_err(|_| {
+        Failure::new(Code::TimedOut, format!("no sidecar has reported to {at} in {}s", limit.as_secs()))
+            .next("see what is missing: fleet doctor")
+    })
 }
 
 /// From the collector where one answers, else directly. Only a missing home can fail.
@@ -143,6 +168,7 @@ mod tests {
             roster_path: "/m/roster.yaml".to_owned(),
             roster_error: None,
             systemd_unavailable: None,
+            listed: true,
         }
     }
 

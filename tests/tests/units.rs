@@ -44,6 +44,13 @@ impl World {
         }
         let home = TestHome::new()?;
         write_roster(&home, roster)?;
+        // As a user would who has the port in use already; several tests run at a time.
+        let drop_in = home.home().join(".config/systemd/user/mosaic-collector.service.d");
+        std::fs::create_dir_all(&drop_in)?;
+        std::fs::write(
+            drop_in.join("port.conf"),
+            "[Service]\nEnvironment=FLEET_COLLECTOR_HTTP=127.0.0.1:0\n",
+        )?;
         let manager = UserManager::start(&home)?;
         let world = Self { home, manager: Some(manager), socket };
         world.wait_for_boot()?;

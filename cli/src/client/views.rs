@@ -29,6 +29,8 @@ pub struct HostView {
     pub roster_path: String,
     pub roster_error: Option<String>,
     pub systemd_unavailable: Option<String>,
+    /// Every session that there was has been reported.
+    pub listed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -116,6 +118,7 @@ fn host(host: &pb::HostStatus) -> HostView {
         roster_path: clean(&host.roster_path),
         roster_error: host.roster_error.as_deref().map(clean),
         systemd_unavailable: host.systemd_unavailable.as_deref().map(clean),
+        listed: host.listed,
     }
 }
 

@@ -203,7 +203,7 @@ fn since(text: &str) -> Result<Since, String> {
 }
 
 /// `90s`, `10m`, `2h30m`, `3d`: each number with its unit.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut seconds: u64 = 0;
     let mut rest = text.trim();
     if rest.is_empty() {

@@ -1,11 +1,13 @@
 //! `fleet ps`: every agent, joined from five planes, what needs a person first.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fleet_domain::fleet::AgentView;
 use fleet_domain::readiness::State;
 
-use super::watch;
+use super::{events, watch};
 use crate::app::Global;
 use crate::clock;
 use crate::error::{Code, Failure, Outcome};
@@ -47,6 +49,9 @@ pub struct Args {
     /// Keep it up to date; with JSON, one changed item a line
     #[arg(short, long)]
     watch: bool,
+    /// Wait until a sidecar has reported, for so long at most (such as 30s)
+    #[arg(long, value_name = "TIME", value_parser = patience, conflicts_with = "watch")]
+    wait: Option<Duration>,
     /// Leave out the header line
     #[arg(long)]
     no_headers: bool,
@@ -153,13 +158,16 @@ impl Request {
 
 pub async fn run(args: Args, global: &Global) -> Outcome {
     let at = global.address()?;
-    let watching = args.watch;
+    let (watching, patience) = (args.watch, args.wait);
     let request = args.request()?;
     let screen = Screen::detect();
     if watching {
         return watch::run(&at, &request, screen).await;
     }
-    let snapshot = source::gather(&at).await?;
+    let snapshot = match patience {
+        Some(limit) => source::gather_listed(&at, limit).await?,
+        None => source::gather(&at).await?,
+    };
     if let Some(notice) = snapshot.origin.notice() {
         output::note(&notice);
     }
@@ -171,6 +179,10 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         output::note(&hint);
     }
     Ok(())
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    events::duration(text).ok_or_else(|| format!("{text:?} is no time; write 30s, 2m or 1h"))
 }
 
 pub fn scene(snapshot: &Snapshot, screen: Screen) -> Scene {

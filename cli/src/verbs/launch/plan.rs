@@ -19,6 +19,12 @@ const SCRUBBED: [&str; 2] = ["CLAUDECODE", "CLAUDE_CODE_CHILD_SESSION"];
 const CLAUDE_CONTEXT: [(&str, &str); 2] =
     [("CLAUDE_CODE_DISABLE_1M_CONTEXT", "1"), ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "200000")];
 
+/// What only a shell can do, at the beginning of a line that looks like a single command.
+const SHELL_WORDS: [&str; 22] = [
+    "exec", "cd", ".", "source", "eval", "exit", "export", "readonly", "set", "unset", "trap", "ulimit",
+    "umask", "command", "type", "alias", "if", "for", "while", "until", "case", "time",
+];
+
 /// Variables by name; an empty one is not the same as none.
 type Variables<'v> = &'v dyn Fn(&str) -> Option<String>;
 
@@ -255,7 +261,7 @@ impl Choice {
         warnings: &mut Vec<String>,
     ) -> Result<(Vec<String>, Option<String>), Failure> {
         if let Some(command) = self.command {
-            return Ok((["sh", "-c", &command].map(str::to_owned).into(), None));
+            return Ok((["sh", "-c", &command_line(&command)].map(str::to_owned).into(), None));
         }
         let (model_flag, bypass) = match runtime {
             "claude" => ("--model", Some("--dangerously-skip-permissions")),
@@ -284,6 +290,15 @@ impl Choice {
         }
         Ok((argv, Some(runtime.to_owned())))
     }
+}
+
+/// The line for the shell. Of a single command it becomes that command: a shell that stays would be taken for one
+/// that a runtime left behind.
+fn command_line(command: &str) -> String {
+    let command = command.trim();
+    let first = command.split_whitespace().next().unwrap_or_default();
+    let single = !command.contains(|c: char| ";&|<>()`{}!#\n".contains(c)) && !first.contains('=');
+    if single && !SHELL_WORDS.contains(&first) { format!("exec {command}") } else { command.to_owned() }
 }
 
 fn claude_environment(own: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {

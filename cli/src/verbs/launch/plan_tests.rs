@@ -73,10 +73,29 @@ fn the_environment_overrides_the_roster_and_empty_is_none() {
         command("coder0", &[("MOSAIC_AGENT_YOLO", "1")]),
         "codex --dangerously-bypass-approvals-and-sandbox"
     );
-    assert_eq!(command("lead", &[("MOSAIC_AGENT_COMMAND", "bash -i")]), "sh -c bash -i");
+    assert_eq!(command("lead", &[("MOSAIC_AGENT_COMMAND", "bash -i")]), "sh -c exec bash -i");
     assert_eq!(command("lead", &[("MOSAIC_AGENT_RUNTIME", "pi")]), "pi --model opus");
     let empty = [("MOSAIC_AGENT_MODEL", ""), ("MOSAIC_AGENT_COMMAND", ""), ("MOSAIC_AGENT_YOLO", "")];
     assert_eq!(command("lead", &empty), command("lead", &[]));
+}
+
+#[test]
+fn a_single_command_replaces_its_shell_and_a_line_of_shell_stays_one() {
+    assert_eq!(command_line(" sleep $N 'a b' "), "exec sleep $N 'a b'");
+    for line in [
+        "exec x",
+        "cd /x",
+        "A=1 x",
+        "cd /x && y",
+        "x | y",
+        "x; y",
+        "x > y",
+        "if true\nthen x\nfi",
+        "(x)",
+        "x `y`",
+    ] {
+        assert_eq!(command_line(line), line);
+    }
 }
 
 #[test]
