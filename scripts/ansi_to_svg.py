@@ -73,13 +73,13 @@ def main():
     for row, line in enumerate(lines):
         y = BAR + 14 + row * HEIGHT
         for column, text, style in runs(line):
-            if not text.strip():
-                continue
             attributes = f'fill="{style.get("ink", INK)}"'
             attributes += ' font-weight="bold"' if style.get("bold") else ""
             attributes += ' opacity="0.6"' if style.get("dim") else ""
-            length = len(text) * WIDTH
-            out.append(f'<text x="{PAD + column * WIDTH:.1f}" y="{y}" textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs" {attributes}>{escape(text)}</text>')
+            # Blanks fold in XML: every stretch between two of them has a place of its own.
+            for word in re.finditer(r"\S+(?: \S+)*", text):
+                x, length = PAD + (column + word.start()) * WIDTH, len(word.group()) * WIDTH
+                out.append(f'<text x="{x:.1f}" y="{y}" textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs" {attributes}>{escape(word.group())}</text>')
     out += ["</g>", "</svg>"]
     print("\n".join(out))
 

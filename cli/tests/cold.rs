@@ -54,12 +54,3 @@ fn processor() -> Duration {
     };
     Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }
-
-#[tokio::test]
-#[ignore = "hold"]
-async fn hold() {
-    let world = World::new();
-    let _collector = world.collector(Arc::new(Says { agents: thousand(), ..Says::default() }));
-    println!("SOCK {}", world.socket().display());
-    tokio::time::sleep(Duration::from_secs(3600)).await;
-}

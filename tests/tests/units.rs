@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_testkit::fleet::{PATIENCE, Said, fleet, write_roster};
+use fleet_testkit::fleet::{PATIENCE, Said, agent, fleet, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::skip::require_or_skip;
 use fleet_testkit::systemd::UserManager;
@@ -98,6 +98,16 @@ impl World {
         .map_err(Into::into)
     }
 
+    /// Waits until the collector says so of the agent's unit.
+    fn told_of(&self, name: &str, active: &str) -> Result<()> {
+        wait_until(PATIENCE, "the collector's word", || {
+            let agent = agent(&self.home, name)?;
+            ensure!(agent["systemdActive"] == active && agent["systemdEnabled"] == "enabled", "{agent}");
+            Ok(())
+        })
+        .map_err(Into::into)
+    }
+
     fn tmux(&self, args: &[&str]) -> Result<String> {
         let mut command = self.home.command("tmux");
         if !self.socket.is_empty() {
@@ -157,6 +167,10 @@ fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() 
         shown(&world.home.home().join("work"))
     );
 
+    // The sandboxed services see and tell what they are there for.
+    world.told_of("a0", "active")?;
+    assert_eq!(agent(&world.home, "a0")?["paneAlive"], true);
+
     // Again: nothing differs, nothing is restarted.
     let collector = world.property(COLLECTOR, "MainPID")?;
     let said = installed(&world, &[])?;
@@ -183,6 +197,7 @@ fn a_fleet_is_installed_survives_restarts_and_a_boot_and_ends_with_its_holder() 
     world.systemctl(&["stop", agents[0]])?;
     assert_eq!(world.sessions()?, World::without(&second, "a0"));
     assert_eq!(world.states(&[sidecars[0]])?, [format!("{} inactive enabled", sidecars[0])]);
+    world.told_of("a0", "inactive")?;
     world.systemctl(&["start", agents[0]])?;
     world.wait_for(&[sidecars[0]], "active enabled")?;
 

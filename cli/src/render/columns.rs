@@ -1,5 +1,7 @@
 //! The columns of `fleet ps`: what each is called, what it shows of an agent, and what it is sorted by.
 
+use std::borrow::Cow;
+
 use anstyle::{AnsiColor, Style};
 use fleet_domain::drift::Kind;
 use fleet_domain::fleet::{AgentView, Link as Watched};
@@ -144,50 +146,53 @@ impl Column {
         }
     }
 
-    pub fn cell(self, agent: &AgentView, scene: &Scene) -> Cell {
-        match self {
-            Agent => Cell::styled(safe(&agent.name).into_owned(), Style::new().bold()),
-            State => Cell::styled(state(agent), style_of(agent.state)),
-            Flags => Cell::styled(flags(agent, scene), AnsiColor::Yellow.on_default()),
-            _ => Cell::plain(self.text(agent, scene)),
-        }
+    pub fn cell<'a>(self, agent: &'a AgentView, scene: &Scene) -> Cell<'a> {
+        let style = match self {
+            Agent => Style::new().bold(),
+            State => style_of(agent.state),
+            Flags => AnsiColor::Yellow.on_default(),
+            _ => Style::new(),
+        };
+        Cell { text: self.text(agent, scene), style }
     }
 
-    fn text(self, agent: &AgentView, scene: &Scene) -> String {
+    pub fn text<'a>(self, agent: &'a AgentView, scene: &Scene) -> Cow<'a, str> {
         match self {
-            Agent | State | Flags => self.cell(agent, scene).text,
-            Since => scene.since(agent).map_or_else(none, |since| age(since.age_at(scene.now))),
+            Agent => safe(&agent.name),
+            State => state(agent),
+            Flags => flags(agent, scene),
+            Since => or_dash(scene.since(agent).map(|since| age(since.age_at(scene.now)))),
             Runtime => or_none(agent.runtime.as_ref().map(|runtime| runtime.as_str())),
             Class => or_none(agent.class.as_deref()),
-            Tokens => scene.tokens(agent).map_or_else(none, |tokens| count(tokens.total())),
+            Tokens => or_dash(scene.tokens(agent).map(|tokens| count(tokens.total()))),
             Hb => heartbeat(agent),
-            Idle => agent.idle.map_or_else(none, age),
+            Idle => or_dash(agent.idle.map(age)),
             Unit => unit(agent),
             Why => why(agent),
             Host => or_none(Some(agent.key.host.as_str())),
             Tenant => or_none(Some(agent.key.tenant.as_str())),
             Socket => or_none(Some(agent.key.socket.shown())),
-            Pid => agent.pane_pid.map_or_else(none, |pid| pid.to_string()),
+            Pid => or_dash(agent.pane_pid.map(|pid| pid.to_string())),
             Model => or_none(agent.model.as_deref()),
             Conversation => or_none(agent.conversation.as_ref().map(|id| id.as_str())),
             Title => or_none(agent.pane_title.as_deref()),
             Alias => or_none(agent.alias.as_deref()),
             Account => or_none(agent.account.as_deref()),
             Command => or_none(agent.pane_command.as_deref()),
-            Link => agent.link.as_str().to_owned(),
+            Link => agent.link.as_str().into(),
         }
     }
 }
 
-fn none() -> String {
-    NONE.to_owned()
+fn or_dash(value: Option<String>) -> Cow<'static, str> {
+    value.map_or(Cow::Borrowed(NONE), Cow::Owned)
 }
 
 /// The state's word, with the kind where it is stuck: `stuck/permission`.
-pub fn state(agent: &AgentView) -> String {
+pub fn state(agent: &AgentView) -> Cow<'static, str> {
     match agent.kind {
-        Some(kind) => format!("{}/{}", agent.state.as_str(), kind.as_str()),
-        None => agent.state.as_str().to_owned(),
+        Some(kind) => format!("{}/{}", agent.state.as_str(), kind.as_str()).into(),
+        None => agent.state.as_str().into(),
     }
 }
 
@@ -203,19 +208,19 @@ pub fn style_of(state: Readiness) -> Style {
 }
 
 /// `<age>s/<readiness>`, or `unknown` where no heartbeat is known.
-fn heartbeat(agent: &AgentView) -> String {
+fn heartbeat(agent: &AgentView) -> Cow<'static, str> {
     match agent.heartbeat.age {
-        Some(age) => format!("{}s/{}", age.as_secs(), agent.state.as_str()),
-        None => "unknown".to_owned(),
+        Some(age) => format!("{}s/{}", age.as_secs(), agent.state.as_str()).into(),
+        None => "unknown".into(),
     }
 }
 
-fn unit(agent: &AgentView) -> String {
+fn unit(agent: &AgentView) -> Cow<'_, str> {
     let (active, enabled) = (safe(&agent.systemd_active), safe(&agent.systemd_enabled));
-    if active == enabled { active.into_owned() } else { format!("{active}/{enabled}") }
+    if active == enabled { active } else { format!("{active}/{enabled}").into() }
 }
 
-fn flags(agent: &AgentView, scene: &Scene) -> String {
+fn flags(agent: &AgentView, scene: &Scene) -> Cow<'static, str> {
     let mut flags: Vec<&str> = agent.drift.iter().map(|drift| drift.kind.flag()).collect();
     flags.dedup();
     if agent.draft == Some(true) {
@@ -227,17 +232,17 @@ fn flags(agent: &AgentView, scene: &Scene) -> String {
     if !scene.direct && matches!(agent.link, Watched::Lost | Watched::Stopped) {
         flags.push("UNWATCHED");
     }
-    if flags.is_empty() { none() } else { flags.join(",") }
+    if flags.is_empty() { NONE.into() } else { flags.join(",").into() }
 }
 
 /// The reason, with the line that shows it.
-pub fn why(agent: &AgentView) -> String {
+pub fn why(agent: &AgentView) -> Cow<'_, str> {
     let decisive = agent.kind.and_then(|kind| agent.evidence.iter().find(|evidence| evidence.kind == kind));
     let reason = safe(&agent.reason);
     match decisive.map(|evidence| safe(&evidence.line)).filter(|line| !line.is_empty()) {
-        Some(line) => format!("{reason}: {line}"),
-        None if reason.is_empty() => none(),
-        None => reason.into_owned(),
+        Some(line) => format!("{reason}: {line}").into(),
+        None if reason.is_empty() => NONE.into(),
+        None => reason,
     }
 }
 

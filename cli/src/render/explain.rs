@@ -91,7 +91,7 @@ impl Page {
         self.out.push('\n');
     }
 
-    fn grid(&mut self, grid: &Grid) {
+    fn grid(&mut self, grid: &Grid<'_>) {
         for line in grid.plain(true, self.colour).lines() {
             self.line(line);
         }
@@ -159,28 +159,25 @@ fn evidence_line(evidence: &EvidenceView, scene: &Scene) -> String {
     line + ")"
 }
 
-fn signals(agent: &AgentView) -> Grid {
+fn signals(agent: &AgentView) -> Grid<'_> {
     let head = |title: &str, align| Head { title: title.to_owned(), align, fit: Fit::Fixed };
-    let row = |line: &fleet_domain::fleet::SignalLine| {
-        vec![
+    let heads = vec![
+        head("SIGNAL", Align::Left),
+        head("AGE", Align::Right),
+        head("SOURCE", Align::Left),
+        head("SAYS", Align::Left),
+    ];
+    let mut grid = Grid::new(heads, agent.signals.len());
+    for line in &agent.signals {
+        let known = if line.source.is_some() { Style::new() } else { AnsiColor::Magenta.on_default() };
+        grid.push([
             Cell::plain(safe(&line.signal)),
             Cell::plain(line.age.map_or(NONE.to_owned(), age)),
             Cell::plain(line.source.map_or(NONE, |source| source.as_str())),
-            Cell::styled(
-                safe(&line.says),
-                if line.source.is_some() { Style::new() } else { AnsiColor::Magenta.on_default() },
-            ),
-        ]
-    };
-    Grid {
-        heads: vec![
-            head("SIGNAL", Align::Left),
-            head("AGE", Align::Right),
-            head("SOURCE", Align::Left),
-            head("SAYS", Align::Left),
-        ],
-        rows: agent.signals.iter().map(row).collect(),
+            Cell::styled(safe(&line.says), known),
+        ]);
     }
+    grid
 }
 
 /// `becomes stale at 10:42:10 (in 31s) if nothing more is seen, because … (it is of 10:41:25)`

@@ -1,5 +1,7 @@
 //! Rows and columns of text: plain for a pipe, fitted to a width for a terminal. One line a row, always.
 
+use std::borrow::Cow;
+
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -8,17 +10,17 @@ const GAP: usize = 2;
 const COMFORT: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
-    pub text: String,
+pub struct Cell<'t> {
+    pub text: Cow<'t, str>,
     pub style: Style,
 }
 
-impl Cell {
-    pub fn plain(text: impl Into<String>) -> Self {
+impl<'t> Cell<'t> {
+    pub fn plain(text: impl Into<Cow<'t, str>>) -> Self {
         Self { text: text.into(), style: Style::new() }
     }
 
-    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+    pub fn styled(text: impl Into<Cow<'t, str>>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
 }
@@ -52,9 +54,11 @@ pub struct Head {
 }
 
 #[derive(Debug, Clone)]
-pub struct Grid {
-    pub heads: Vec<Head>,
-    pub rows: Vec<Vec<Cell>>,
+pub struct Grid<'t> {
+    heads: Vec<Head>,
+    /// Row after row.
+    cells: Vec<Cell<'t>>,
+    hidden: Vec<usize>,
 }
 
 /// Lines for a terminal, and which columns found no room.
@@ -64,14 +68,40 @@ pub struct Fitted {
     pub left_out: Vec<String>,
 }
 
-impl Grid {
+impl<'t> Grid<'t> {
+    pub fn new(heads: Vec<Head>, rows: usize) -> Self {
+        let cells = Vec::with_capacity(heads.len() * rows);
+        Self { heads, cells, hidden: Vec::new() }
+    }
+
+    /// A row has a cell for each head.
+    pub fn push(&mut self, row: impl IntoIterator<Item = Cell<'t>>) {
+        self.cells.extend(row);
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = &[Cell<'t>]> {
+        self.cells.chunks(self.heads.len().max(1))
+    }
+
+    pub fn hide(&mut self, column: usize) {
+        self.hidden.push(column);
+    }
+
+    fn columns(&self) -> Vec<usize> {
+        (0..self.heads.len()).filter(|column| !self.hidden.contains(column)).collect()
+    }
+
     /// Everything, as wide as it is.
     pub fn plain(&self, headers: bool, colour: bool) -> String {
-        let shown: Vec<usize> = (0..self.heads.len()).collect();
-        let widths = self.natural(headers);
-        let mut out = String::new();
-        for line in self.lines(&shown, &widths, headers, colour) {
-            out.push_str(&line);
+        let (shown, widths) = (self.columns(), self.natural(headers));
+        let line: usize = widths.iter().sum::<usize>() + gaps(shown.len());
+        let mut out = String::with_capacity(line * (self.cells.len() / self.heads.len().max(1) + 1));
+        if headers {
+            self.line(&mut out, &self.titles(), &shown, &widths, colour);
+            out.push('\n');
+        }
+        for row in self.rows() {
+            self.line(&mut out, row, &shown, &widths, colour);
             out.push('\n');
         }
         out
@@ -80,7 +110,7 @@ impl Grid {
     /// No line is wider than `width`.
     pub fn fitted(&self, width: usize, headers: bool, colour: bool) -> Fitted {
         let mut widths = self.natural(headers);
-        let mut shown: Vec<usize> = (0..self.heads.len()).collect();
+        let mut shown = self.columns();
         while self.least(&shown, &widths) > width {
             let leaves = |column: usize| match self.heads[column].fit {
                 Fit::Leaves(rank) => Some((rank, column)),
@@ -91,6 +121,7 @@ impl Grid {
         }
         self.squeeze(&shown, &mut widths, width);
         let left_out = self.heads.iter().enumerate().filter(|(column, _)| !shown.contains(column));
+        let left_out = left_out.filter(|(column, _)| !self.hidden.contains(column));
         let left_out = left_out.map(|(_, head)| head.title.clone()).collect();
         Fitted { lines: self.lines(&shown, &widths, headers, colour), left_out }
     }
@@ -98,7 +129,7 @@ impl Grid {
     fn natural(&self, headers: bool) -> Vec<usize> {
         let mut widths: Vec<usize> =
             self.heads.iter().map(|head| if headers { width_of(&head.title) } else { 0 }).collect();
-        for row in &self.rows {
+        for row in self.rows() {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(width_of(&cell.text));
             }
@@ -141,36 +172,38 @@ impl Grid {
     }
 
     fn lines(&self, shown: &[usize], widths: &[usize], headers: bool, colour: bool) -> Vec<String> {
-        let mut lines = Vec::with_capacity(self.rows.len() + 1);
-        if headers {
-            let style = Style::new().dimmed();
-            let titles =
-                self.heads.iter().map(|head| Cell::styled(head.title.clone(), style)).collect::<Vec<_>>();
-            lines.push(self.line(&titles, shown, widths, colour));
-        }
-        lines.extend(self.rows.iter().map(|row| self.line(row, shown, widths, colour)));
-        lines
+        let titles = self.titles();
+        let head = headers.then_some(titles.as_slice());
+        let line = |row: &[Cell<'_>]| {
+            let mut line = String::new();
+            self.line(&mut line, row, shown, widths, colour);
+            line
+        };
+        head.into_iter().chain(self.rows()).map(line).collect()
     }
 
-    fn line(&self, row: &[Cell], shown: &[usize], widths: &[usize], colour: bool) -> String {
-        let mut line = String::with_capacity(120);
+    fn titles(&self) -> Vec<Cell<'_>> {
+        let style = Style::new().dimmed();
+        self.heads.iter().map(|head| Cell::styled(head.title.as_str(), style)).collect()
+    }
+
+    fn line(&self, out: &mut String, row: &[Cell<'_>], shown: &[usize], widths: &[usize], colour: bool) {
         for (place, column) in shown.iter().enumerate() {
             let (Some(cell), width) = (row.get(*column), widths[*column]) else { continue };
             let (text, used) = cut(&cell.text, width);
             let blanks = width.saturating_sub(used);
             let right = self.heads[*column].align == Align::Right;
             if right {
-                pad(&mut line, blanks);
+                pad(out, blanks);
             }
-            paint(&mut line, &text, cell.style, colour);
+            paint(out, &text, cell.style, colour);
             if !right && place + 1 < shown.len() {
-                pad(&mut line, blanks);
+                pad(out, blanks);
             }
             if place + 1 < shown.len() {
-                pad(&mut line, GAP);
+                pad(out, GAP);
             }
         }
-        line
     }
 }
 
@@ -197,7 +230,7 @@ pub fn width_of(text: &str) -> usize {
 }
 
 /// At most `width` columns of the text, an ellipsis marking the cut, and how many it takes.
-pub fn cut(text: &str, width: usize) -> (std::borrow::Cow<'_, str>, usize) {
+pub fn cut(text: &str, width: usize) -> (Cow<'_, str>, usize) {
     let natural = width_of(text);
     if natural <= width {
         return (text.into(), natural);
@@ -225,16 +258,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn grid(rows: &[[&str; 3]]) -> Grid {
+    fn grid<'t>(rows: &[[&'t str; 3]]) -> Grid<'t> {
         let head = |title: &str, align, fit| Head { title: title.to_owned(), align, fit };
-        Grid {
-            heads: vec![
-                head("NAME", Align::Left, Fit::Shrinks { least: 4 }),
-                head("AGE", Align::Right, Fit::Leaves(1)),
-                head("WHY", Align::Left, Fit::Rest { least: 6 }),
-            ],
-            rows: rows.iter().map(|row| row.iter().map(|text| Cell::plain(*text)).collect()).collect(),
+        let heads = vec![
+            head("NAME", Align::Left, Fit::Shrinks { least: 4 }),
+            head("AGE", Align::Right, Fit::Leaves(1)),
+            head("WHY", Align::Left, Fit::Rest { least: 6 }),
+        ];
+        let mut grid = Grid::new(heads, rows.len());
+        for row in rows {
+            grid.push(row.map(Cell::plain));
         }
+        grid
     }
 
     #[test]

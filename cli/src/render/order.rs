@@ -61,8 +61,7 @@ fn compare(column: Column, a: &AgentView, b: &AgentView, scene: &Scene) -> Order
         Column::Idle => b.idle.cmp(&a.idle),
         Column::Pid => last(a.pane_pid).cmp(&last(b.pane_pid)),
         column => {
-            let text = |agent: &AgentView| column.cell(agent, scene).text;
-            let (a, b) = (text(a), text(b));
+            let (a, b) = (column.text(a, scene), column.text(b, scene));
             (a == super::words::NONE, a).cmp(&(b == super::words::NONE, b))
         }
     }

@@ -4,7 +4,7 @@ use fleet_domain::fleet::AgentView;
 
 use super::Scene;
 use super::columns::Column;
-use super::grid::{Cell, Fitted, Grid, Head};
+use super::grid::{Fitted, Grid, Head};
 use super::words::NONE;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,40 +37,37 @@ pub fn fitted(agents: &[&AgentView], plan: &Plan, scene: &Scene, width: usize) -
     }
     let mut grid = grid(agents, &columns, scene);
     if !plan.chosen {
-        drop_silent(&mut grid, &columns);
+        hide_silent(&mut grid, &columns);
     }
     grid.fitted(width, plan.headers, scene.colour)
 }
 
-fn grid(agents: &[&AgentView], columns: &[Column], scene: &Scene) -> Grid {
+fn grid<'a>(agents: &[&'a AgentView], columns: &[Column], scene: &Scene) -> Grid<'a> {
     let head = |column: &Column| Head {
         title: column.name().to_ascii_uppercase(),
         align: column.align(),
         fit: column.fit(),
     };
-    let row = |agent: &&AgentView| columns.iter().map(|column| column.cell(agent, scene)).collect();
-    Grid { heads: columns.iter().map(head).collect(), rows: agents.iter().map(row).collect() }
+    let mut grid = Grid::new(columns.iter().map(head).collect(), agents.len());
+    for agent in agents {
+        grid.push(columns.iter().map(|column| column.cell(agent, scene)));
+    }
+    grid
 }
 
 fn add_where_several(columns: &mut Vec<Column>, column: Column, agents: &[&AgentView], scene: &Scene) {
-    let value = |agent: &&AgentView| column.cell(agent, scene).text;
-    let first = agents.first().map(value);
-    if agents.iter().any(|agent| Some(value(agent)) != first) {
+    let first = agents.first().map(|agent| column.text(agent, scene));
+    if agents.iter().any(|agent| Some(column.text(agent, scene)) != first) {
         columns.insert(1, column);
     }
 }
 
 /// A column that tells nothing of anybody; that systemd is unknown to all is said once, in a note.
-fn drop_silent(grid: &mut Grid, columns: &[Column]) {
-    let silent_word = |column: usize| if columns[column] == Column::Unit { "unknown" } else { NONE };
-    let says_nothing = |column: usize| {
-        grid.rows.iter().all(|row| row.get(column).is_none_or(|cell: &Cell| cell.text == silent_word(column)))
-    };
-    let silent: Vec<usize> = (0..grid.heads.len()).filter(|column| says_nothing(*column)).collect();
-    for column in silent.into_iter().rev() {
-        grid.heads.remove(column);
-        for row in &mut grid.rows {
-            row.remove(column);
+fn hide_silent(grid: &mut Grid<'_>, columns: &[Column]) {
+    for (place, column) in columns.iter().enumerate() {
+        let silent = if *column == Column::Unit { "unknown" } else { NONE };
+        if grid.rows().all(|row| row.get(place).is_none_or(|cell| cell.text == silent)) {
+            grid.hide(place);
         }
     }
 }

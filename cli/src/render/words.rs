@@ -19,11 +19,8 @@ pub fn safe(text: &str) -> Cow<'_, str> {
 }
 
 /// The text, or `-` where there is none.
-pub fn or_none(text: Option<&str>) -> String {
-    match text.map(safe) {
-        Some(text) if !text.is_empty() => text.into_owned(),
-        _ => NONE.to_owned(),
-    }
+pub fn or_none(text: Option<&str>) -> Cow<'_, str> {
+    text.map(safe).filter(|text| !text.is_empty()).unwrap_or(Cow::Borrowed(NONE))
 }
 
 /// `42s`, `7m`, `3h5m`, `2d4h`: without blanks, so that a column stays one word.

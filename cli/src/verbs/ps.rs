@@ -178,6 +178,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     if let Some(hint) = emptiness(&snapshot, &request) {
         output::note(&hint);
     }
+    // The process ends here; giving back a thousand agents piece by piece would only delay that.
+    std::mem::forget(snapshot);
     Ok(())
 }
 

@@ -29,7 +29,7 @@ const AGENTS: [(&str, &str, bool, &str); 6] = [
     ("coder0", "TOOL make the change", false, "stuck"),
     ("coder1", "LIMIT go on", true, "stuck"),
     ("reviewer", "ASK which of the two?", false, "stuck"),
-    ("scratch", "READ the notes", false, "available"),
+    ("scratch", "hello", false, "available"),
 ];
 
 fn main() -> Result<()> {
@@ -57,9 +57,11 @@ fn main() -> Result<()> {
     }
     let fleet = fleet_testkit::bins::bin("fleet")?.display().to_string();
     let screen = PrivateTmux::new(&home)?;
-    let script = format!("printf '$ fleet ps\\n'; {fleet} ps 2>&1; sleep 600");
+    let script = format!("read _; clear; printf '$ fleet ps\\n'; {fleet} ps 2>/dev/null; sleep 600");
     let shell = ["/bin/sh".to_owned(), "-c".to_owned(), script];
     screen.new_session("screen", home.root(), &home.env(), &shell)?;
+    screen.run(["resize-window", "-t", "=screen:", "-x", "142", "-y", "24"])?;
+    screen.send_keys("screen", &["Enter"])?;
     let shown = wait_until(PATIENCE, "the table", || {
         let shown = screen.capture_ansi("screen")?;
         ensure!(shown.contains("reviewer") && shown.contains("scratch"), "{shown}");

@@ -79,6 +79,7 @@ mod tests {
             host: identity::host(),
             up,
             stopped,
+            listed: true,
             roster_path: String::new(),
             roster_error: None,
             systemd_unavailable: None,

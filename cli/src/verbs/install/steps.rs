@@ -35,7 +35,14 @@ impl Wanted {
 
 pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted) -> Outcome {
     systemd.daemon_reload().await.map_err(failed)?;
-    systemd.enable(&wanted.units()).await.map_err(failed)?;
+    systemd.enable(&wanted.units()).await.map_err(|error| match error {
+        SystemdError::NoUnit { .. } => {
+            let message = "systemd does not find the units that were just written";
+            Failure::new(Code::Failure, message)
+                .next("its XDG_CONFIG_HOME is another one than yours; use the same")
+        }
+        error => failed(error),
+    })?;
     linger().await;
     let mut problems = Vec::new();
     for unit in &wanted.services {
