@@ -45,11 +45,27 @@ pub fn data(text: &str) -> Outcome {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| failed(&error))
 }
 
+pub type Stdout = io::BufWriter<io::StdoutLock<'static>>;
+
+/// Writes data to stdout piece by piece: what is large need not be held whole.
+pub fn stream(write: impl FnOnce(&mut Stdout) -> io::Result<()>) -> Outcome {
+    const PIECE: usize = 64 << 10;
+    let mut stdout = io::BufWriter::with_capacity(PIECE, io::stdout().lock());
+    write(&mut stdout).and_then(|()| stdout.flush()).map_err(|error| failed(&error))
+}
+
 /// One value as a line of JSON, or pretty-printed.
 pub fn json<T: serde::Serialize>(value: &T, pretty: bool) -> Outcome {
-    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    let text = text.map_err(|error| Failure::of(Code::Failure, &error))?;
-    data(&(text + "\n"))
+    stream(|out| write_json(out, value, pretty))
+}
+
+pub fn write_json<T: serde::Serialize>(out: &mut impl Write, value: &T, pretty: bool) -> io::Result<()> {
+    if pretty {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+    } else {
+        serde_json::to_writer(&mut *out, value)?;
+    }
+    out.write_all(b"\n")
 }
 
 /// One message for people, on stderr. That nobody reads it is no error.

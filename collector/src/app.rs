@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use fleet_proto::FILE_DESCRIPTOR_SET;
 use jiff::tz::TimeZone;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -123,7 +123,7 @@ impl App {
         let services = serve_grpc(listener, context, query, draining)?;
         latch.open(core.hub.clone());
         tokio::spawn(notify::watchdog(core.hub.clone()));
-        notify::ready();
+        notify::ready().await;
         tracing::info!(
             socket = %endpoint.path().display(),
             store = core.store.description(),
@@ -136,9 +136,9 @@ impl App {
             () = stop => None,
             ended = &mut services => Some(ended),
         };
-        notify::stopping();
         tracing::info!("stopping");
         let _ = drain.send(true);
+        notify::stopping().await;
         let drained = drained(services, ended.is_some(), pages, core);
         if timeout(DRAIN_LIMIT, drained).await.is_err() {
             tracing::warn!("not everything ended within {} s", DRAIN_LIMIT.as_secs());
@@ -158,7 +158,7 @@ struct Core {
     hub: HubHandle,
     store: StoreHandle,
     task: JoinHandle<()>,
-    closed: oneshot::Receiver<()>,
+    end: actor::End,
 }
 
 impl Core {
@@ -174,23 +174,22 @@ impl Core {
             let loaded = store.load(now().wall)?;
             Ok::<_, StoreError>((store, loaded))
         });
-        let (store, loaded) = opened.await.map_err(std::io::Error::from).map_err(start("open the store"))??;
+        let (store, loaded) =
+            opened.await.map_err(std::io::Error::from).map_err(start("open the store"))??;
         let (hub, queues) = HubHandle::new();
         let started = actor::start(store, hub.inputs(), clock.clone(), meters.clone());
-        let actor::Started { handle, sink, closed } = started.map_err(start("start the store's thread"))?;
+        let actor::Started { handle, sink, end } = started.map_err(start("start the store's thread"))?;
         let zone = TimeZone::system();
         let owner = Hub::new(config.thresholds, loaded, sink, meters.clone(), zone, clock());
         let task = tokio::spawn(hub::run(owner, queues, clock.clone()));
-        Ok(Self { hub, store: handle, task, closed })
+        Ok(Self { hub, store: handle, task, end })
     }
 
     /// The hub first, as it still has transitions for the store.
     async fn stop(self) {
-        let Self { hub, store, task, closed } = self;
-        hub.stop().await;
-        let _ = task.await;
-        drop((hub, store));
-        let _ = closed.await;
+        self.hub.stop().await;
+        let _ = self.task.await;
+        self.end.close().await;
     }
 }
 

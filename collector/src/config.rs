@@ -15,8 +15,10 @@ use crate::endpoint::MAX_SOCKET_PATH;
 /// Takes the reports of a host's sidecars, keeps the register, answers `fleet`, exports metrics.
 #[derive(Debug, Parser)]
 #[command(name = "fleet-collector", version, max_term_width = 100)]
-#[command(after_help = "Environment: MOSAIC_HOME, XDG_RUNTIME_DIR and XDG_STATE_HOME say where socket and store are; \
-                        MOSAIC_HEARTBEAT_IDLE_THRESHOLD (seconds, default 300) says how long a quiet pane still counts as working.")]
+#[command(
+    after_help = "Environment: MOSAIC_HOME, XDG_RUNTIME_DIR and XDG_STATE_HOME say where socket and store are; \
+                        MOSAIC_HEARTBEAT_IDLE_THRESHOLD (seconds, default 300) says how long a quiet pane still counts as working."
+)]
 pub struct Args {
     /// The socket that sidecars and `fleet` connect to [default: $XDG_RUNTIME_DIR/mosaic/collector.sock]
     #[arg(long, value_name = "PATH", env = "FLEET_COLLECTOR_SOCKET", hide_env_values = true)]
@@ -154,7 +156,8 @@ mod tests {
     }
 
     fn config(args: &[&str], home: Result<Home, NoHome>) -> Result<Config, Mistakes> {
-        let args = Args::try_parse_from(std::iter::once("fleet-collector").chain(args.iter().copied())).unwrap();
+        let args =
+            Args::try_parse_from(std::iter::once("fleet-collector").chain(args.iter().copied())).unwrap();
         Config::of(&args, home)
     }
 
@@ -168,9 +171,16 @@ mod tests {
 
     #[test]
     fn what_is_given_wins_and_off_is_off() {
-        let given = config(&["--http", "off", "--socket", "/s", "--store", "/db", "--log", "debug"], Err(NoHome)).unwrap();
-        assert_eq!((given.http, given.socket.as_path(), given.log), (None, Path::new("/s"), LevelFilter::DEBUG));
-        for (text, address) in [("localhost:0", "127.0.0.1:0"), ("[::1]:9", "[::1]:9"), ("127.1.2.3:4", "127.1.2.3:4")] {
+        let given =
+            config(&["--http", "off", "--socket", "/s", "--store", "/db", "--log", "debug"], Err(NoHome))
+                .unwrap();
+        assert_eq!(
+            (given.http, given.socket.as_path(), given.log),
+            (None, Path::new("/s"), LevelFilter::DEBUG)
+        );
+        for (text, address) in
+            [("localhost:0", "127.0.0.1:0"), ("[::1]:9", "[::1]:9"), ("127.1.2.3:4", "127.1.2.3:4")]
+        {
             assert_eq!(config(&["--http", text], home()).unwrap().http.unwrap().to_string(), address);
         }
     }
@@ -183,7 +193,12 @@ mod tests {
         let lines: Vec<&str> = told.lines().collect();
         assert_eq!(lines.len(), 4, "{told}");
         assert!(lines[0].contains("without TLS") && lines[0].contains("127.0.0.1:9464"), "{told}");
-        assert!(lines[1].contains("--log loud") && lines[2].contains("set HOME") && lines[3].contains("shorter"), "{told}");
-        assert!(config(&["--http", "nonsense"], home()).unwrap_err().to_string().contains("`off` serves nothing"));
+        assert!(
+            lines[1].contains("--log loud") && lines[2].contains("set HOME") && lines[3].contains("shorter"),
+            "{told}"
+        );
+        assert!(
+            config(&["--http", "nonsense"], home()).unwrap_err().to_string().contains("`off` serves nothing")
+        );
     }
 }

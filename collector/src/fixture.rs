@@ -50,7 +50,12 @@ pub(crate) fn seen(session: &str, state: NativeState) -> Observation {
     Observation {
         socket: socket(),
         session: session.to_owned(),
-        pane: Pane::Alive { id: "%1".to_owned(), pid: 10, command: "claude".to_owned(), title: String::new() },
+        pane: Pane::Alive {
+            id: "%1".to_owned(),
+            pid: 10,
+            command: "claude".to_owned(),
+            title: String::new(),
+        },
         process: Process::Running { pid: 10, name: "claude".to_owned(), stopped: false },
         runtime: Some(RuntimeName::new("claude")),
         native: Some(Native { state, since: None, source: Source::StateFile }),

@@ -98,7 +98,8 @@ async fn ready(State(pages): State<Pages>) -> Response {
 }
 
 fn not_ready() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the register is being restored, or is closed\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the register is being restored, or is closed\n")
+        .into_response()
 }
 
 /// A name that resolves to loopback for the length of an attack is still another site's name.
@@ -171,10 +172,27 @@ mod tests {
 
     #[test]
     fn only_loopback_has_a_name_here() {
-        for good in ["localhost", "LOCALHOST:9464", "127.0.0.1", "127.0.0.1:9464", "127.9.9.9:1", "[::1]:9464", "::1", "[::1]"] {
+        for good in [
+            "localhost",
+            "LOCALHOST:9464",
+            "127.0.0.1",
+            "127.0.0.1:9464",
+            "127.9.9.9:1",
+            "[::1]:9464",
+            "::1",
+            "[::1]",
+        ] {
             assert!(is_loopback_name(good), "{good}");
         }
-        for bad in ["", "evil.example", "evil.example:9464", "localhost.evil.example", "10.0.0.1:9464", "0.0.0.0", "127.0.0.1.evil.example"] {
+        for bad in [
+            "",
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "10.0.0.1:9464",
+            "0.0.0.0",
+            "127.0.0.1.evil.example",
+        ] {
             assert!(!is_loopback_name(bad), "{bad}");
         }
     }

@@ -3,20 +3,27 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::time::timeout;
 
 use crate::hub::HubHandle;
 
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub async fn ready() {
+    tell(NotifyState::Ready).await;
 }
 
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+pub async fn stopping() {
+    tell(NotifyState::Stopping).await;
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("systemd was not told: {error}");
+/// On a thread of its own: where systemd does not read, the sending waits, and nothing else may wait with it.
+async fn tell(state: NotifyState<'static>) {
+    let sending = tokio::task::spawn_blocking(move || sd_notify::notify(&[state]));
+    match timeout(PATIENCE, sending).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!("systemd was not told: {error}"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("systemd does not listen"),
     }
 }
 
@@ -27,8 +34,8 @@ pub async fn watchdog(hub: HubHandle) {
     let mut beat = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
     loop {
         beat.tick().await;
-        match tokio::time::timeout(limit / 4, hub.ping()).await {
-            Ok(Ok(())) => tell(&[NotifyState::Watchdog]),
+        match timeout(limit / 4, hub.ping()).await {
+            Ok(Ok(())) => tell(NotifyState::Watchdog).await,
             Ok(Err(_)) => return,
             Err(_) => tracing::error!("the register does not answer; the watchdog is not fed"),
         }

@@ -3,9 +3,10 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use fleet_collector::app::DRAIN_LIMIT;
 use fleet_domain::ids::SessionId;
 use fleet_domain::observation::Vantage;
 use fleet_domain::usage::{Record, Tokens};
@@ -46,16 +47,17 @@ struct Running {
 }
 
 impl Running {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, watchdog: bool) -> Self {
         let notify = dir.join("notify");
         let _ = std::fs::remove_file(&notify);
         let notifications = UnixDatagram::bind(&notify).unwrap();
         notifications.set_read_timeout(Some(SOON)).unwrap();
-        let child = program(dir, &["--http", "off", "--log", "warn"])
-            .env("NOTIFY_SOCKET", &notify)
-            .env("WATCHDOG_USEC", "100000")
-            .spawn()
-            .unwrap();
+        let mut command = program(dir, &["--http", "off", "--log", "warn"]);
+        command.env("NOTIFY_SOCKET", &notify);
+        if watchdog {
+            command.env("WATCHDOG_USEC", "50000");
+        }
+        let child = command.spawn().unwrap();
         let running = Self { child, notifications, socket: dir.join("run/mosaic/collector.sock") };
         running.until("READY=1");
         running
@@ -71,7 +73,7 @@ impl Running {
         }
     }
 
-    fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
+    fn signal(&mut self, signal: Signal) -> ExitStatus {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
         self.child.wait().unwrap()
     }
@@ -153,12 +155,12 @@ fn batch(number: u64) -> UsageBatch {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_kill_at_any_moment_loses_nothing_acknowledged_and_counts_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
     for round in 0..12 {
-        let mut collector = Running::start(dir.path());
+        let mut collector = Running::start(dir.path(), false);
         let mut sidecar = collector.sidecar().await;
         let mut next = sidecar.position().await;
         assert!(next >= acknowledged, "{acknowledged} was acknowledged, {next} is known");
@@ -176,9 +178,9 @@ async fn a_kill_at_any_moment_loses_nothing_acknowledged_and_counts_nothing_twic
         collector.signal(Signal::SIGKILL);
         assert!(collector.socket.exists(), "the next start finds a stale socket");
     }
-    let mut collector = Running::start(dir.path());
+    let mut collector = Running::start(dir.path(), false);
     let known = collector.sidecar().await.position().await;
-    assert!(collector.signal(Signal::SIGTERM).success());
+    assert!(tokio::task::block_in_place(|| collector.signal(Signal::SIGTERM)).success());
     let store = rusqlite::Connection::open(dir.path().join(".local/state/mosaic/register.sqlite3")).unwrap();
     let sum = |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     let expected = i64::try_from(2 * known + 1).unwrap();
@@ -190,13 +192,30 @@ async fn a_kill_at_any_moment_loses_nothing_acknowledged_and_counts_nothing_twic
 #[test]
 fn systemd_hears_ready_alive_and_stopping_and_the_socket_goes() {
     let dir = tempfile::tempdir().unwrap();
-    let mut collector = Running::start(dir.path());
+    let mut collector = Running::start(dir.path(), true);
     collector.until("WATCHDOG=1");
     collector.until("WATCHDOG=1");
     assert!(collector.socket.exists());
     assert!(collector.signal(Signal::SIGINT).success());
     collector.until("STOPPING=1");
     assert!(!collector.socket.exists());
+}
+
+/// Its queue fills within a second here; the collector must not wait for it.
+#[tokio::test]
+async fn a_systemd_that_does_not_read_and_peers_that_do_not_hang_up_hold_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut collector = Running::start(dir.path(), true);
+    for _ in 0..200 {
+        let mut sidecar = collector.sidecar().await;
+        assert_eq!(sidecar.position().await, 0);
+    }
+    let asked = Instant::now();
+    // This test's only thread waits, so no peer hangs up either.
+    assert!(collector.signal(Signal::SIGTERM).success());
+    assert!(asked.elapsed() < DRAIN_LIMIT + Duration::from_secs(5), "{:?}", asked.elapsed());
+    let wal = dir.path().join(".local/state/mosaic/register.sqlite3-wal");
+    assert!(!wal.exists(), "the store was not closed");
 }
 
 #[test]
@@ -212,7 +231,8 @@ fn every_mistake_is_on_a_line_of_its_own_and_the_exit_code_says_wrongly_called()
 fn a_store_that_cannot_be_used_and_a_taken_port_are_one_line_and_exit_1() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("notes.txt");
-    std::fs::write(&store, "not a database, and longer than a header of one would have to be".repeat(20)).unwrap();
+    std::fs::write(&store, "not a database, and longer than a header of one would have to be".repeat(20))
+        .unwrap();
     let store = store.to_str().unwrap();
     let refused = output(dir.path(), &["--http", "off", "--log", "warn", "--store", store]);
     assert_eq!((refused.status.code(), told(&refused).lines().count()), (Some(1), 1), "{}", told(&refused));
@@ -229,7 +249,9 @@ fn the_catalogue_is_json_for_tools_and_lines_for_people() {
     let dir = tempfile::tempdir().unwrap();
     let json = output(dir.path(), &["metrics", "--json"]);
     let metrics: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).unwrap();
-    assert!(metrics.iter().any(|metric| metric["name"] == "fleet_tokens_total" && metric["type"] == "counter"));
+    assert!(
+        metrics.iter().any(|metric| metric["name"] == "fleet_tokens_total" && metric["type"] == "counter")
+    );
     let text = output(dir.path(), &["metrics"]);
     assert_eq!(String::from_utf8(text.stdout).unwrap().lines().count(), metrics.len());
 }

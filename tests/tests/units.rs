@@ -1,13 +1,16 @@
 //! The installed units under a real systemd user manager and a real tmux, by systemd's and tmux's own words. The tmux
 //! directory is that of the test's home: whatever is called "default" below is not the machine's.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use fleet_testkit::bins::bin;
 use fleet_testkit::fleet::{PATIENCE, Said, agent, fleet, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::skip::require_or_skip;
 use fleet_testkit::systemd::UserManager;
+use fleet_testkit::tmux::PrivateTmux;
 use fleet_testkit::wait::wait_until;
 
 const OWN_SOCKET: &str = "
@@ -62,9 +65,7 @@ impl World {
 
     /// Its first socket is there long before its units are.
     fn wait_for_boot(&self) -> Result<()> {
-        let booted =
-            || Ok::<_, anyhow::Error>(ensure!(self.property("default.target", "ActiveState")? == "active"));
-        wait_until(PATIENCE, "default.target", booted).map_err(Into::into)
+        self.wait_for(&["default.target"], "active static")
     }
 
     fn systemctl(&self, args: &[&str]) -> Result<String> {
@@ -282,6 +283,44 @@ fn one_broken_agent_is_named_and_does_not_stop_the_others() -> Result<()> {
             "mosaic-sidecar@a0.service active enabled"
         ]
     );
+    Ok(())
+}
+
+#[test]
+fn a_runtime_is_found_where_its_installer_put_it_and_starts_with_a_clean_environment() -> Result<()> {
+    let home = TestHome::new()?;
+    let tmux = PrivateTmux::named(&home, "mosaic-fleet")?;
+    let agents = "agents:\n  - {name: lead, runtime: claude, model_hint: opus, yolo: false}\n";
+    write_roster(&home, &format!("version: 1\ntmux: {{socket_name: mosaic-fleet}}\n{agents}"))?;
+    let program = home.home().join(".local/bin/claude");
+    std::fs::create_dir_all(program.with_file_name(""))?;
+    std::fs::write(
+        &program,
+        "#!/bin/sh\nenv >\"$HOME/told\"; echo \"args=$*\" >>\"$HOME/told\"; exec sleep 1000\n",
+    )?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    assert_eq!(fleet(&home, &["holder", "start"])?.code, 0);
+    let mut launch = home.command(bin("fleet")?);
+    let out = launch.args(["launch", "lead"]).env("CLAUDECODE", "1").output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+
+    let told = wait_until(PATIENCE, "the runtime's word", || {
+        let told = std::fs::read_to_string(home.home().join("told"))?;
+        ensure!(told.contains("args="), "{told}");
+        Ok(told)
+    })?;
+    let has = |line: &str| told.lines().any(|told| told == line);
+    assert!(has("MOSAIC_AGENT_NAME=lead") && has("args=--model opus"), "{told}");
+    assert!(
+        has("CLAUDE_CODE_DISABLE_1M_CONTEXT=1") && has("CLAUDE_CODE_AUTO_COMPACT_WINDOW=200000"),
+        "{told}"
+    );
+    assert!(!told.contains("CLAUDECODE="), "{told}");
+    let path = told.lines().find_map(|line| line.strip_prefix("PATH=")).unwrap_or_default();
+    assert!(path.ends_with("/.local/bin"), "{path}");
+    assert_eq!(tmux.run(["list-sessions", "-F", "#{session_name}"])?, "_holder\nlead\n");
+    assert_eq!(fleet(&home, &["holder", "stop"])?.code, 0);
+    assert!(tmux.run(["list-sessions"]).is_err(), "the server is gone");
     Ok(())
 }
 

@@ -14,18 +14,18 @@ use super::words::{NONE, age, count, safe};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Explanation {
+pub struct Explanation<'a> {
     pub api_version: &'static str,
     pub kind: &'static str,
     pub origin: &'static str,
-    pub agent: AgentItem,
+    pub agent: AgentItem<'a>,
     /// In their order of precedence.
-    pub signals: Vec<SignalItem>,
+    pub signals: Vec<SignalItem<'a>>,
     /// What was not known, and what would tell it.
     pub not_known: Vec<String>,
 }
 
-pub fn json(agent: &AgentView, scene: &Scene, origin: &'static str) -> Explanation {
+pub fn json<'a>(agent: &'a AgentView, scene: &Scene, origin: &'static str) -> Explanation<'a> {
     Explanation {
         api_version: API_VERSION,
         kind: "AgentExplanation",

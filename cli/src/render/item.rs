@@ -2,6 +2,8 @@
 //!
 //! Times are RFC 3339, durations plain seconds (or milliseconds where the key says `Ms`), `null` is unknown.
 
+use std::borrow::Cow;
+
 use fleet_domain::drift::Drift;
 use fleet_domain::fleet::{AgentView, EvidenceView, NextView, SignalLine};
 use fleet_domain::usage::Tokens;
@@ -16,80 +18,93 @@ pub const API_VERSION: &str = "fleet/v1";
 /// What every answer in JSON is: always a list for lists.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct List<T> {
+pub struct List<L> {
     pub api_version: &'static str,
     pub kind: &'static str,
     /// `collector`, or `direct` where no collector answered: tokens and history are then null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<&'static str>,
-    pub items: Vec<T>,
+    pub items: L,
 }
 
-impl<T> List<T> {
-    pub fn new(kind: &'static str, items: Vec<T>) -> Self {
+impl<L> List<L> {
+    pub fn new(kind: &'static str, items: L) -> Self {
         Self { api_version: API_VERSION, kind, origin: None, items }
+    }
+}
+
+/// Agents as they are written: one item at a time, however many there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'a> {
+    pub agents: &'a [&'a AgentView],
+    pub scene: &'a Scene,
+}
+
+impl Serialize for Items<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.agents.iter().map(|agent| AgentItem::of(agent, self.scene)))
     }
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AgentItem {
+pub struct AgentItem<'a> {
     /// The session's name; with `@socket` where two sockets of a host have it.
-    pub name: String,
+    pub name: Cow<'a, str>,
     #[serde(rename = "tenant_id")]
-    pub tenant_id: String,
-    pub host: String,
+    pub tenant_id: Cow<'a, str>,
+    pub host: Cow<'a, str>,
     /// tmux server: `default`, a `-L` name, or an absolute path.
-    pub socket: String,
-    pub session: String,
-    pub runtime: Option<String>,
-    pub class: Option<String>,
-    pub alias: Option<String>,
-    pub account: Option<String>,
+    pub socket: Cow<'a, str>,
+    pub session: Cow<'a, str>,
+    pub runtime: Option<Cow<'a, str>>,
+    pub class: Option<Cow<'a, str>>,
+    pub alias: Option<Cow<'a, str>>,
+    pub account: Option<Cow<'a, str>>,
     /// In the roster.
     pub managed: bool,
     /// systemd's own words, or `unknown`.
-    pub systemd_active: String,
-    pub systemd_enabled: String,
+    pub systemd_active: Cow<'a, str>,
+    pub systemd_enabled: Cow<'a, str>,
     pub pane_alive: Option<bool>,
-    pub pane_id: Option<String>,
+    pub pane_id: Option<Cow<'a, str>>,
     pub pane_pid: Option<u32>,
-    pub pane_command: Option<String>,
-    pub pane_title: Option<String>,
+    pub pane_command: Option<Cow<'a, str>>,
+    pub pane_title: Option<Cow<'a, str>>,
     pub idle_seconds: Option<u64>,
-    pub heartbeat: HeartbeatItem,
+    pub heartbeat: HeartbeatItem<'a>,
     /// dead, stuck, unknown, stale, working or available.
     pub readiness: &'static str,
     /// Why it is stuck; null in every other state.
     pub readiness_kind: Option<&'static str>,
     pub readiness_since: Option<String>,
-    pub readiness_reason: String,
-    pub evidence: Vec<EvidenceItem>,
+    pub readiness_reason: Cow<'a, str>,
+    pub evidence: Vec<EvidenceItem<'a>>,
     /// A person's unsent text stands in its box.
     pub draft: Option<bool>,
     /// Another runtime or model runs than the roster says.
     pub drift_flag: bool,
     /// Active, but not enabled: gone after the next boot.
     pub boot_enable_warning: bool,
-    pub drift: Vec<DriftItem>,
-    pub model: Option<String>,
-    pub conversation: Option<String>,
+    pub drift: Vec<DriftItem<'a>>,
+    pub model: Option<Cow<'a, str>>,
+    pub conversation: Option<Cow<'a, str>>,
     /// Since the reader's midnight.
     pub tokens_today: Option<TokensItem>,
     /// Who watches it: live, lost, stopped or none.
     pub link: &'static str,
-    pub next: Option<NextItem>,
+    pub next: Option<NextItem<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HeartbeatItem {
+pub struct HeartbeatItem<'a> {
     /// When the runtime last answered.
     pub ts: Option<String>,
     pub pid: Option<u32>,
     /// ok or busy.
     pub status: Option<&'static str>,
-    pub model: Option<String>,
+    pub model: Option<Cow<'a, str>>,
     pub age_ms: Option<u64>,
     /// healthy, stale or unknown.
     pub health: &'static str,
@@ -101,9 +116,9 @@ pub struct HeartbeatItem {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct EvidenceItem {
+pub struct EvidenceItem<'a> {
     pub kind: &'static str,
-    pub line: String,
+    pub line: Cow<'a, str>,
     pub source: &'static str,
     pub since: Option<String>,
     /// A limit's reset.
@@ -112,13 +127,13 @@ pub struct EvidenceItem {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DriftItem {
+pub struct DriftItem<'a> {
     pub kind: &'static str,
     /// info, warning or critical.
     pub severity: &'static str,
-    pub detail: String,
+    pub detail: Cow<'a, str>,
     /// What mends it.
-    pub remedy: String,
+    pub remedy: Cow<'a, str>,
 }
 
 /// The first five kinds are disjoint and add up to `total`; `reasoning` is part of `output`.
@@ -139,38 +154,38 @@ pub struct TokensItem {
 /// What changes by time alone if nothing more is seen.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NextItem {
+pub struct NextItem<'a> {
     pub at: String,
     pub becomes: &'static str,
     pub kind: Option<&'static str>,
-    pub because: String,
+    pub because: Cow<'a, str>,
 }
 
 /// One signal, only in `fleet explain`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SignalItem {
-    pub signal: String,
-    pub says: String,
+pub struct SignalItem<'a> {
+    pub signal: Cow<'a, str>,
+    pub says: Cow<'a, str>,
     pub source: Option<&'static str>,
     pub age_ms: Option<u64>,
 }
 
-impl AgentItem {
-    pub fn of(agent: &AgentView, scene: &Scene) -> Self {
+impl<'a> AgentItem<'a> {
+    pub fn of(agent: &'a AgentView, scene: &Scene) -> Self {
         Self {
-            name: text(&agent.name),
-            tenant_id: text(agent.key.tenant.as_str()),
-            host: text(agent.key.host.as_str()),
-            socket: text(agent.key.socket.shown()),
-            session: text(&agent.key.session),
-            runtime: agent.runtime.as_ref().map(|runtime| text(runtime.as_str())),
+            name: safe(&agent.name),
+            tenant_id: safe(agent.key.tenant.as_str()),
+            host: safe(agent.key.host.as_str()),
+            socket: safe(agent.key.socket.shown()),
+            session: safe(&agent.key.session),
+            runtime: agent.runtime.as_ref().map(|runtime| safe(runtime.as_str())),
             class: some(&agent.class),
             alias: some(&agent.alias),
             account: some(&agent.account),
             managed: agent.managed,
-            systemd_active: text(&agent.systemd_active),
-            systemd_enabled: text(&agent.systemd_enabled),
+            systemd_active: safe(&agent.systemd_active),
+            systemd_enabled: safe(&agent.systemd_enabled),
             pane_alive: agent.pane_alive,
             pane_id: some(&agent.pane_id),
             pane_pid: agent.pane_pid,
@@ -181,7 +196,7 @@ impl AgentItem {
             readiness: agent.state.as_str(),
             readiness_kind: agent.kind.map(|kind| kind.as_str()),
             readiness_since: scene.since(agent).map(|since| since.to_rfc3339()),
-            readiness_reason: text(&agent.reason),
+            readiness_reason: safe(&agent.reason),
             evidence: agent.evidence.iter().map(evidence).collect(),
             draft: agent.draft,
             drift_flag: has_drift_flag(agent),
@@ -191,7 +206,7 @@ impl AgentItem {
                 .any(|drift| drift.kind == fleet_domain::drift::Kind::Boot),
             drift: agent.drift.iter().map(drift).collect(),
             model: some(&agent.model),
-            conversation: agent.conversation.as_ref().map(|id| text(id.as_str())),
+            conversation: agent.conversation.as_ref().map(|id| safe(id.as_str())),
             tokens_today: scene.tokens(agent).map(tokens),
             link: agent.link.as_str(),
             next: agent.next.as_ref().map(next),
@@ -199,24 +214,24 @@ impl AgentItem {
     }
 }
 
-impl SignalItem {
-    pub fn of(line: &SignalLine) -> Self {
+impl<'a> SignalItem<'a> {
+    pub fn of(line: &'a SignalLine) -> Self {
         Self {
-            signal: text(&line.signal),
-            says: text(&line.says),
+            signal: safe(&line.signal),
+            says: safe(&line.says),
             source: line.source.map(|source| source.as_str()),
             age_ms: line.age.map(millis),
         }
     }
 }
 
-fn heartbeat(agent: &AgentView) -> HeartbeatItem {
+fn heartbeat(agent: &AgentView) -> HeartbeatItem<'_> {
     let beat = &agent.heartbeat;
     HeartbeatItem {
         ts: beat.ts.map(|ts| ts.to_rfc3339()),
         pid: beat.pid,
         status: beat.status.map(|status| status.as_str()),
-        model: agent.model.as_deref().filter(|_| beat.ts.is_some()).map(text),
+        model: agent.model.as_deref().filter(|_| beat.ts.is_some()).map(safe),
         age_ms: beat.age.map(millis),
         health: beat.health.as_str(),
         source: beat.source.map(|source| source.as_str()),
@@ -224,22 +239,22 @@ fn heartbeat(agent: &AgentView) -> HeartbeatItem {
     }
 }
 
-fn evidence(evidence: &EvidenceView) -> EvidenceItem {
+fn evidence(evidence: &EvidenceView) -> EvidenceItem<'_> {
     EvidenceItem {
         kind: evidence.kind.as_str(),
-        line: text(&evidence.line),
+        line: safe(&evidence.line),
         source: evidence.source.as_str(),
         since: evidence.since.map(|since| since.to_rfc3339()),
         until: evidence.until.map(|until| until.to_rfc3339()),
     }
 }
 
-fn drift(drift: &Drift) -> DriftItem {
+fn drift(drift: &Drift) -> DriftItem<'_> {
     DriftItem {
         kind: drift.kind.as_str(),
         severity: drift.kind.severity().as_str(),
-        detail: text(&drift.detail),
-        remedy: text(&drift.remedy),
+        detail: safe(&drift.detail),
+        remedy: safe(&drift.remedy),
     }
 }
 
@@ -255,21 +270,17 @@ fn tokens(tokens: &Tokens) -> TokensItem {
     }
 }
 
-fn next(next: &NextView) -> NextItem {
+fn next(next: &NextView) -> NextItem<'_> {
     NextItem {
         at: next.at.to_rfc3339(),
         becomes: next.becomes.as_str(),
         kind: next.kind.map(|kind| kind.as_str()),
-        because: text(&next.because),
+        because: safe(&next.because),
     }
 }
 
-fn text(value: &str) -> String {
-    safe(value).into_owned()
-}
-
-fn some(value: &Option<String>) -> Option<String> {
-    value.as_deref().map(text)
+fn some(value: &Option<String>) -> Option<Cow<'_, str>> {
+    value.as_deref().map(safe)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

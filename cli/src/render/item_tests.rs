@@ -7,11 +7,12 @@ use crate::render::samples;
 #[test]
 fn the_list_as_json() {
     let scene = samples::scene();
-    let items: Vec<AgentItem> = samples::fleet().iter().map(|agent| AgentItem::of(agent, &scene)).collect();
-    let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+    let fleet = samples::fleet();
+    let items: Vec<AgentItem<'_>> = fleet.iter().map(|agent| AgentItem::of(agent, &scene)).collect();
+    let names: Vec<&str> = items.iter().map(|item| item.name.as_ref()).collect();
     assert_eq!(names, ["lead", "enhancer", "coder0", "coder1", "coder2", "reviewer0", "analyst", "notes"]);
-    let chosen = items.into_iter().filter(|item| ["coder0", "coder2", "notes"].contains(&item.name.as_str()));
-    let list = List { origin: Some("collector"), ..List::new("AgentList", chosen.collect()) };
+    let chosen = items.into_iter().filter(|item| ["coder0", "coder2", "notes"].contains(&item.name.as_ref()));
+    let list = List { origin: Some("collector"), ..List::new("AgentList", chosen.collect::<Vec<_>>()) };
     insta::assert_snapshot!(serde_json::to_string_pretty(&list).unwrap());
 }
 

@@ -1,5 +1,6 @@
 //! `fleet ps`: every agent, joined from five planes, what needs a person first.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -14,7 +15,7 @@ use crate::error::{Code, Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::columns::Column;
 use crate::render::grid::{cut, width_of};
-use crate::render::item::{AgentItem, List};
+use crate::render::item::{AgentItem, Items, List};
 use crate::render::order::{self, Filters};
 use crate::render::table::{self, Plan};
 use crate::render::words::{plural, safe};
@@ -174,7 +175,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     for note in &snapshot.hosts {
         output::note(&note_line(note));
     }
-    output::data(&show(&snapshot, &request, screen)?)?;
+    output::stream(|out| show(out, &snapshot, &request, screen))?;
     if let Some(hint) = emptiness(&snapshot, &request) {
         output::note(&hint);
     }
@@ -200,32 +201,24 @@ pub fn note_line(note: &HostNote) -> String {
     format!("{}: {}", safe(&note.host), safe(&note.text))
 }
 
-fn show(snapshot: &Snapshot, request: &Request, screen: Screen) -> Result<String, Failure> {
+fn show(out: &mut impl Write, snapshot: &Snapshot, request: &Request, screen: Screen) -> io::Result<()> {
     let scene = scene(snapshot, screen);
     let shown = request.select(&snapshot.agents, &scene);
-    let items = || shown.iter().map(|agent| AgentItem::of(agent, &scene)).collect();
-    let list = || List { origin: Some(snapshot.origin.as_str()), ..List::new("AgentList", items()) };
-    let unwritable = |error: serde_json::Error| Failure::of(Code::Failure, &error);
-    Ok(match request.format {
-        Format::Table | Format::Wide if shown.is_empty() => String::new(),
-        Format::Table | Format::Wide if screen.terminal => {
-            let mut text = lines(&shown, request, &scene, screen.size().0).join("\n");
-            text.push('\n');
-            text
-        }
-        Format::Table | Format::Wide => table::plain(&shown, &request.plan, &scene),
-        Format::Json => serde_json::to_string_pretty(&list()).map_err(unwritable)? + "\n",
-        Format::Yaml => yaml::of(&serde_json::to_value(list()).map_err(unwritable)?),
+    let items = Items { agents: &shown, scene: &scene };
+    let list = List { origin: Some(snapshot.origin.as_str()), ..List::new("AgentList", items) };
+    match request.format {
+        Format::Table | Format::Wide if shown.is_empty() => Ok(()),
+        Format::Table | Format::Wide if screen.terminal => lines(&shown, request, &scene, screen.size().0)
+            .iter()
+            .try_for_each(|line| writeln!(out, "{line}")),
+        Format::Table | Format::Wide => out.write_all(table::plain(&shown, &request.plan, &scene).as_bytes()),
+        Format::Json => output::write_json(out, &list, true),
+        Format::Yaml => out.write_all(yaml::of(&serde_json::to_value(list)?).as_bytes()),
         Format::Jsonl => {
-            let mut text = String::new();
-            for item in items() {
-                text.push_str(&serde_json::to_string(&item).map_err(unwritable)?);
-                text.push('\n');
-            }
-            text
+            shown.iter().try_for_each(|agent| output::write_json(out, &AgentItem::of(agent, &scene), false))
         }
-        Format::Name => shown.iter().map(|agent| format!("{}\n", safe(&agent.name))).collect(),
-    })
+        Format::Name => shown.iter().try_for_each(|agent| writeln!(out, "{}", safe(&agent.name))),
+    }
 }
 
 /// Summary and table for a terminal, no line wider than it.

@@ -21,7 +21,9 @@ fn snapshot() -> Snapshot {
 }
 
 fn printed(words: &[&str]) -> String {
-    show(&snapshot(), &args(words).request().unwrap(), PIPE).unwrap()
+    let mut out = Vec::new();
+    show(&mut out, &snapshot(), &args(words).request().unwrap(), PIPE).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 #[test]

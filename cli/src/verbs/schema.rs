@@ -23,7 +23,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::render::item::{AgentItem, List};
+    use crate::render::item::{Items, List};
     use crate::render::samples;
 
     /// Where the value and the schema differ; the few keywords that the schema uses.
@@ -75,7 +75,9 @@ mod tests {
     fn what_is_printed_is_what_the_schema_says_and_the_other_way_round() {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         let scene = samples::scene();
-        let items = samples::fleet().iter().map(|agent| AgentItem::of(agent, &scene)).collect();
+        let fleet = samples::fleet();
+        let agents: Vec<_> = fleet.iter().collect();
+        let items = Items { agents: &agents, scene: &scene };
         let list = List { origin: Some("collector"), ..List::new("AgentList", items) };
         let mut found = Vec::new();
         differences(&schema, &serde_json::to_value(list).unwrap(), "list", &mut found);

@@ -18,7 +18,10 @@ async fn a_stream_begins_with_a_hello_of_the_sockets_own_tenant() {
     let mut rude = collector.stranger().await;
     rude.see(seen("a", NativeState::Busy)).await;
     let status = rude.end().await;
-    assert_eq!((status.code(), status.message()), (tonic::Code::InvalidArgument, "the first message must be a Hello"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (tonic::Code::InvalidArgument, "the first message must be a Hello")
+    );
     let mut foreign = collector.stranger().await;
     foreign.say(Report::Hello(Hello { tenant: TenantId::new("somebody-else"), ..hello() })).await;
     let status = foreign.end().await;
@@ -43,12 +46,17 @@ async fn wrong_messages_are_counted_and_passed_over_until_they_are_too_many() {
     }
     sidecar.see(seen("b", NativeState::Busy)).await;
     watched.until("b", is(pb::State::Working)).await;
-    assert!((collector.metric("fleet_collector_dropped_total{reason=\"invalid\"}").await - 250.0).abs() < 0.1);
+    assert!(
+        (collector.metric("fleet_collector_dropped_total{reason=\"invalid\"}").await - 250.0).abs() < 0.1
+    );
     assert!((collector.metric("fleet_collector_dropped_total{reason=\"foreign\"}").await - 49.0).abs() < 0.1);
     sidecar.send(wrong()).await;
     let status = sidecar.end().await;
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
-    assert!(status.message().contains("300 messages") && status.message().contains("pane is missing"), "{status}");
+    assert!(
+        status.message().contains("300 messages") && status.message().contains("pane is missing"),
+        "{status}"
+    );
     collector.stop().await;
 }
 
@@ -64,7 +72,9 @@ async fn an_oversized_message_ends_its_own_stream_only() {
     let observation = pb::Observation { session: "a".to_owned(), pane: Some(pane), ..Default::default() };
     hostile.send(pb::ReportRequest { origin: None, message: Some(Message::Observation(observation)) }).await;
     assert_ne!(hostile.end().await.code(), tonic::Code::Ok);
-    assert!((collector.metric("fleet_collector_dropped_total{reason=\"undecodable\"}").await - 1.0).abs() < 0.1);
+    assert!(
+        (collector.metric("fleet_collector_dropped_total{reason=\"undecodable\"}").await - 1.0).abs() < 0.1
+    );
     let mut watched = collector.watch().await;
     healthy.see(seen("b", NativeState::Busy)).await;
     watched.until("b", is(pb::State::Working)).await;

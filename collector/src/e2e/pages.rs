@@ -35,7 +35,10 @@ async fn the_page_comes_in_the_format_asked_for_by_a_loopback_name_only() {
     assert!(classic.contains("agent=\"a\"") && !classic.contains("# EOF"));
     let accept = "Host: [::1]:1\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
     let open = collector.page("/metrics", accept).await;
-    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0") && open.contains("# EOF\n"));
+    assert!(
+        open.contains("content-type: application/openmetrics-text; version=1.0.0")
+            && open.contains("# EOF\n")
+    );
     for host in ["Host: evil.example:9464\r\n", ""] {
         let refused = collector.page("/metrics", host).await;
         assert!(!refused.starts_with("HTTP/1.1 200") && !refused.contains("fleet_"), "{refused}");

@@ -77,7 +77,9 @@ async fn who_is_not_found_is_told_who_may_be_meant() {
         watched.until(session, is(pb::State::Working)).await;
     }
     let mut reader = collector.reader().await;
-    for (name, told) in [("coder", "coder0, coder1"), ("reviwer", "is it `reviewer`?"), ("x\u{1b}[2J", "x [2J")] {
+    for (name, told) in
+        [("coder", "coder0, coder1"), ("reviwer", "is it `reviewer`?"), ("x\u{1b}[2J", "x [2J")]
+    {
         let request = pb::GetAgentRequest { name: name.to_owned(), day_start_unix_ms: 0 };
         let status = reader.get_agent(request).await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::NotFound);

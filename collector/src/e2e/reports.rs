@@ -109,7 +109,9 @@ async fn health_and_reflection_answer() {
     let mut client = ServerReflectionClient::new(collector.channel().await);
     let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
     let answer = soon(answers.message()).await.unwrap().unwrap();
-    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("{answer:?}") };
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+        panic!("{answer:?}")
+    };
     assert!(list.service.iter().any(|service| service.name == "fleet.v1.ReportService"));
     collector.stop().await;
 }

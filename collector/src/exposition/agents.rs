@@ -88,10 +88,9 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -
                 tokens.cache_write_1h,
                 tokens.output,
             ];
-            TOKEN_KINDS
-                .iter()
-                .zip(counts)
-                .try_for_each(|(kind, count)| agent.write(family, &[model, account, kind], Value::Whole(count)))
+            TOKEN_KINDS.iter().zip(counts).try_for_each(|(kind, count)| {
+                agent.write(family, &[model, account, kind], Value::Whole(count))
+            })
         })
     })?;
     each(&catalogue::REASONING, &|agent, family| {

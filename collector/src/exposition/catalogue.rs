@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::meters::Dropped;
 
 /// The five disjoint kinds of tokens.
-pub(super) const TOKEN_KINDS: [&str; 5] = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "output"];
+pub(super) const TOKEN_KINDS: [&str; 5] =
+    ["input", "cache_read", "cache_write_5m", "cache_write_1h", "output"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -179,7 +180,8 @@ pub fn json() -> serde_json::Result<String> {
 /// The catalogue for people, a metric a line.
 pub fn text() -> String {
     let line = |entry: Entry| {
-        let labels = if entry.labels.is_empty() { String::new() } else { format!("{{{}}}", entry.labels.join(",")) };
+        let labels =
+            if entry.labels.is_empty() { String::new() } else { format!("{{{}}}", entry.labels.join(",")) };
         format!("{}{labels} ({}): {}\n", entry.name, entry.kind, entry.help)
     };
     entries().map(line).collect()

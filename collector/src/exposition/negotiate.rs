@@ -19,7 +19,11 @@ impl Format {
     pub fn of(accept: Option<&str>) -> Self {
         let offers = accept.unwrap_or_default().split(',').filter_map(offer);
         let weight = |wanted: Self, offers: &[(Self, f64)]| {
-            offers.iter().filter(|(format, _)| *format == wanted).map(|(_, weight)| *weight).fold(0.0, f64::max)
+            offers
+                .iter()
+                .filter(|(format, _)| *format == wanted)
+                .map(|(_, weight)| *weight)
+                .fold(0.0, f64::max)
         };
         let offers: Vec<(Self, f64)> = offers.collect();
         let open = weight(Self::OpenMetrics, &offers);
@@ -83,9 +87,18 @@ mod tests {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
                           text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         assert_eq!(Format::of(Some(prometheus)), Format::OpenMetrics);
-        assert_eq!(Format::of(Some("text/plain;q=0.9, application/openmetrics-text; q=0.2")), Format::Classic);
+        assert_eq!(
+            Format::of(Some("text/plain;q=0.9, application/openmetrics-text; q=0.2")),
+            Format::Classic
+        );
         assert_eq!(Format::of(Some("application/openmetrics-text;version=2.0.0")), Format::Classic);
-        for plain in [None, Some("*/*"), Some("text/html,*/*;q=0.8"), Some(";;=,q"), Some("application/openmetrics-text;q=x")] {
+        for plain in [
+            None,
+            Some("*/*"),
+            Some("text/html,*/*;q=0.8"),
+            Some(";;=,q"),
+            Some("application/openmetrics-text;q=x"),
+        ] {
             assert_eq!(Format::of(plain), Format::Classic, "{plain:?}");
         }
     }

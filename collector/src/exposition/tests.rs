@@ -36,10 +36,21 @@ fn scenario() -> (Snapshot, Arc<Meters>) {
     observe(&mut hub, stuck("coder0"), 1_000);
     observe(&mut hub, shell("plain"), 1_000);
     observe(&mut hub, seen("it\"s \\ odd", NativeState::TurnEnded), 1_500);
-    observe(&mut hub, Observation { heartbeat: None, idle: None, native: None, ..seen("mute", NativeState::Busy) }, 2_000);
+    observe(
+        &mut hub,
+        Observation { heartbeat: None, idle: None, native: None, ..seen("mute", NativeState::Busy) },
+        2_000,
+    );
     hub.step(Input::Planes { reporter: R, planes: planes(&["lead", "coder0", "gone"]) }, now(2_500));
     observe(&mut hub, seen("lead", NativeState::TurnEnded), 3_000);
-    let tokens = Tokens { input: 1, cache_read: 20, cache_write_5m: 300, cache_write_1h: 4_000, output: 50_000, reasoning: 600 };
+    let tokens = Tokens {
+        input: 1,
+        cache_read: 20,
+        cache_write_5m: 300,
+        cache_write_1h: 4_000,
+        output: 50_000,
+        reasoning: 600,
+    };
     use_tokens(&mut hub, key("lead"), "opus", tokens);
     use_tokens(&mut hub, key("lead"), "haiku", Tokens { output: 7, ..Tokens::default() });
     hub.step(Input::SidecarDropped { reporter: R, reason: "queue_full".to_owned(), count: 3 }, now(4_000));
@@ -80,7 +91,11 @@ fn the_catalogue_names_exactly_what_is_exported() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "promtool is the judge of the page")]
 fn promtool_finds_nothing_to_say() {
-    let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let Ok(mut promtool) = promtool else {
         eprintln!("skipped: promtool is not installed");
         return;
@@ -95,14 +110,20 @@ fn promtool_finds_nothing_to_say() {
 fn no_series_stands_twice_whatever_sessions_are_called() {
     let (mut hub, meters, _sink) = hub(Loaded::default(), 64);
     hub.step(Input::Connected { reporter: R, hello: hello(Vantage::Host, "") }, now(0));
-    for (session, socket) in [("a", ""), ("a", "b"), ("a@b", ""), ("a@default", ""), ("a@default", "default")] {
+    for (session, socket) in [("a", ""), ("a", "b"), ("a@b", ""), ("a@default", ""), ("a@default", "default")]
+    {
         let observation = Observation { socket: SocketName::new(socket), ..seen(session, NativeState::Busy) };
         observe(&mut hub, observation, 1);
     }
     let (reply, mut answer) = oneshot::channel();
     hub.answer(Ask::Scrape { reply }, now(2));
     let page = render(answer.try_recv().unwrap(), &meters, Format::Classic).unwrap();
-    let series: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect();
+    let series: Vec<&str> = page
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(series, _)| series)
+        .collect();
     let distinct: BTreeSet<&&str> = series.iter().collect();
     assert_eq!(distinct.len(), series.len(), "{page}");
 }
@@ -118,7 +139,8 @@ fn invented_models_do_not_grow_the_page() {
     let (reply, mut answer) = oneshot::channel();
     hub.answer(Ask::Scrape { reply }, now(2));
     let page = render(answer.try_recv().unwrap(), &meters, Format::Classic).unwrap();
-    let outputs = page.lines().filter(|line| line.starts_with("fleet_tokens_total{") && line.contains("\"output\""));
+    let outputs =
+        page.lines().filter(|line| line.starts_with("fleet_tokens_total{") && line.contains("\"output\""));
     let counts: Vec<u64> = outputs.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
     assert_eq!((counts.len(), counts.iter().sum::<u64>()), (33, 1_000));
 }

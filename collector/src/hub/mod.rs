@@ -33,25 +33,63 @@ pub use task::{HubHandle, Stopped, run};
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
-    Connected { reporter: ReporterId, hello: Hello },
-    Disconnected { reporter: ReporterId, clean: bool },
-    Observed { reporter: ReporterId, observation: Observation },
-    Planes { reporter: ReporterId, planes: HostPlanes },
-    SidecarDropped { reporter: ReporterId, reason: String, count: u64 },
+    Connected {
+        reporter: ReporterId,
+        hello: Hello,
+    },
+    Disconnected {
+        reporter: ReporterId,
+        clean: bool,
+    },
+    Observed {
+        reporter: ReporterId,
+        observation: Observation,
+    },
+    Planes {
+        reporter: ReporterId,
+        planes: HostPlanes,
+    },
+    SidecarDropped {
+        reporter: ReporterId,
+        reason: String,
+        count: u64,
+    },
     /// Usage that is durable.
     Booked(Vec<Booked>),
 }
 
 /// What somebody wants to know.
 pub enum Ask {
-    List { day: Day, reply: oneshot::Sender<Listing> },
-    Get { name: String, day: Day, reply: oneshot::Sender<Result<AgentView, Unresolved>> },
-    Find { name: String, reply: oneshot::Sender<Result<AgentKey, Unresolved>> },
-    Watch { day: Day, reply: oneshot::Sender<Result<Watch, TooMany>> },
-    Follow { whose: Option<Whose>, reply: oneshot::Sender<Result<Follow, TooMany>> },
-    Status { reply: oneshot::Sender<Status> },
-    Scrape { reply: oneshot::Sender<Snapshot> },
-    Ping { reply: oneshot::Sender<()> },
+    List {
+        day: Day,
+        reply: oneshot::Sender<Listing>,
+    },
+    Get {
+        name: String,
+        day: Day,
+        reply: oneshot::Sender<Result<AgentView, Unresolved>>,
+    },
+    Find {
+        name: String,
+        reply: oneshot::Sender<Result<AgentKey, Unresolved>>,
+    },
+    Watch {
+        day: Day,
+        reply: oneshot::Sender<Result<Watch, TooMany>>,
+    },
+    Follow {
+        whose: Option<Whose>,
+        reply: oneshot::Sender<Result<Follow, TooMany>>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    Scrape {
+        reply: oneshot::Sender<Snapshot>,
+    },
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
     /// What was sent before is still taken in; then the hub ends.
     Stop,
 }

@@ -186,9 +186,8 @@ fn names_are_found_by_prefix_and_slips_are_recognised() {
     for session in ["coder0", "coder1", "lead"] {
         observe(&mut hub, session, NativeState::Busy, 0);
     }
-    let mut get = |name: &str| {
-        ask(&mut hub, 1, |reply| Ask::Get { name: name.to_owned(), day: Day::Local, reply })
-    };
+    let mut get =
+        |name: &str| ask(&mut hub, 1, |reply| Ask::Get { name: name.to_owned(), day: Day::Local, reply });
     let lead = get("le").unwrap();
     assert!(lead.name == "lead" && !lead.signals.is_empty());
     let candidates = vec!["coder0".to_owned(), "coder1".to_owned()];

@@ -119,7 +119,9 @@ impl Stream {
         if hello.tenant != *own {
             self.context.meters.drop_one(Dropped::Foreign);
             let theirs = &hello.tenant;
-            return Err(Status::permission_denied(format!("this socket is of tenant {own}, not of {theirs}")));
+            return Err(Status::permission_denied(format!(
+                "this socket is of tenant {own}, not of {theirs}"
+            )));
         }
         Ok(hello)
     }

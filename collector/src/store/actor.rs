@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::{Loaded, Numbered, Past, SourceKey, Store, StoreError, UsageWrite, Write};
+use super::{Numbered, Past, SourceKey, Store, StoreError, UsageWrite, Write};
 use crate::clock::Clock;
 use crate::hub::Input;
 use crate::meters::Meters;
@@ -124,11 +124,24 @@ impl TransitionSink {
 pub struct Started {
     pub handle: StoreHandle,
     pub sink: TransitionSink,
-    /// Resolves when the thread has written everything and closed the store.
-    pub closed: oneshot::Receiver<()>,
+    pub end: End,
 }
 
-/// Starts the thread. It ends when every handle and the sink are gone and everything is written.
+/// Ends the store, whoever still has a handle.
+pub struct End {
+    ask: oneshot::Sender<()>,
+    closed: oneshot::Receiver<()>,
+}
+
+impl End {
+    /// What was sent before is written, what comes after is refused; then the store is closed.
+    pub async fn close(self) {
+        let _ = self.ask.send(());
+        let _ = self.closed.await;
+    }
+}
+
+/// Starts the thread.
 pub fn start(
     store: Box<dyn Store>,
     hub: mpsc::Sender<Input>,
@@ -140,6 +153,7 @@ pub fn start(
     let (question_sender, questions) = mpsc::channel(QUESTION_QUEUE);
     let (trouble, trouble_receiver) = watch::channel(None);
     let (done, closed) = oneshot::channel();
+    let (ask, end) = oneshot::channel();
     let description = store.describe().into();
     let actor = Actor {
         store,
@@ -150,6 +164,7 @@ pub fn start(
         usage: Some(usage),
         transitions: Some(transitions),
         questions: Some(questions),
+        end: Some(end),
         writes: Vec::new(),
         acks: Vec::new(),
         rows: 0,
@@ -160,14 +175,13 @@ pub fn start(
         runtime.block_on(actor.run());
         let _ = done.send(());
     })?;
-    let handle =
-        StoreHandle { usage: usage_sender, questions: question_sender, trouble: trouble_receiver, description };
-    Ok(Started { handle, sink: TransitionSink(sink), closed })
-}
-
-/// Reads what must be known before anything is served.
-pub fn load(store: &mut dyn Store, clock: &Clock) -> Result<Loaded, StoreError> {
-    store.load(clock().wall)
+    let handle = StoreHandle {
+        usage: usage_sender,
+        questions: question_sender,
+        trouble: trouble_receiver,
+        description,
+    };
+    Ok(Started { handle, sink: TransitionSink(sink), end: End { ask, closed } })
 }
 
 struct Retry {
@@ -181,10 +195,11 @@ struct Actor {
     clock: Clock,
     meters: Arc<Meters>,
     trouble: watch::Sender<Option<Arc<str>>>,
-    /// Each is `None` once all its senders are gone.
+    /// Each is `None` once it is closed and empty.
     usage: Option<mpsc::Receiver<UsageJob>>,
     transitions: Option<mpsc::Receiver<Numbered>>,
     questions: Option<mpsc::Receiver<Question>>,
+    end: Option<oneshot::Receiver<()>>,
     /// What the next transaction holds, and who waits for each.
     writes: Vec<Write>,
     acks: Vec<Option<mpsc::Sender<Ack>>>,
@@ -198,6 +213,7 @@ enum Wake {
     Usage(Option<UsageJob>),
     Transition(Option<Numbered>),
     Prune,
+    End,
 }
 
 impl Actor {
@@ -208,6 +224,7 @@ impl Actor {
             match self.wake(&mut prune).await {
                 Wake::Retry => self.flush().await,
                 Wake::Prune => self.prune(),
+                Wake::End => self.end(),
                 Wake::Usage(None) => self.usage = None,
                 Wake::Transition(None) => self.transitions = None,
                 Wake::Question(None) => self.questions = None,
@@ -239,6 +256,7 @@ impl Actor {
             numbered = receive(&mut self.transitions), if room => Wake::Transition(numbered),
             job = receive(&mut self.usage), if room => Wake::Usage(job),
             _ = prune.tick() => Wake::Prune,
+            () = ended(&mut self.end) => Wake::End,
         }
     }
 
@@ -343,6 +361,14 @@ impl Actor {
         }
     }
 
+    /// Nothing more is taken; what waits still is.
+    fn end(&mut self) {
+        self.end = None;
+        self.usage.iter_mut().for_each(mpsc::Receiver::close);
+        self.transitions.iter_mut().for_each(mpsc::Receiver::close);
+        self.questions.iter_mut().for_each(mpsc::Receiver::close);
+    }
+
     async fn close(mut self) {
         self.flush().await;
         if !self.writes.is_empty() {
@@ -360,6 +386,14 @@ impl Actor {
 async fn receive<T>(queue: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     match queue {
         Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the end is asked for, or nobody is left to ask for it.
+async fn ended(end: &mut Option<oneshot::Receiver<()>>) {
+    match end {
+        Some(asked) => drop(asked.await),
         None => std::future::pending().await,
     }
 }

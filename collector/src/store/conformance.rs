@@ -204,7 +204,10 @@ fn transitions_are_found_by_agent_time_and_number<S: Store>(open: &dyn Fn() -> S
     let found = store.transitions(&all, 0, 10).unwrap();
     assert_eq!(numbers(&found), [1, 2, 3, 4, 5]);
     let told = &found[0].transition;
-    assert_eq!((told.since, told.reason.as_str(), told.evidence[0].line.as_str()), (Wall(T), "because 1", "Allow? 1. Yes"));
+    assert_eq!(
+        (told.since, told.reason.as_str(), told.evidence[0].line.as_str()),
+        (Wall(T), "because 1", "Allow? 1. Yes")
+    );
     assert_eq!(numbers(&store.transitions(&all, 2, 2).unwrap()), [3, 4]);
     let late = Past { since: Wall(T + 4), ..all.clone() };
     assert_eq!(numbers(&store.transitions(&late, 0, 10).unwrap()), [4, 5]);

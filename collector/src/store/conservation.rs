@@ -43,7 +43,8 @@ impl Batch {
 
 fn batch() -> impl Strategy<Value = Batch> {
     let record = (0u8..8, 0u64..40, any::<u8>(), 0i64..3_000, any::<bool>());
-    (0u8..3, proptest::collection::vec(record, 0..6)).prop_map(|(session, records)| Batch { session, records })
+    (0u8..3, proptest::collection::vec(record, 0..6))
+        .prop_map(|(session, records)| Batch { session, records })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -94,7 +95,11 @@ fn stored(store: &mut Sqlite) -> Totals {
 }
 
 fn nonzero(totals: &Totals) -> Totals {
-    totals.iter().filter(|(_, tokens)| !tokens.is_zero()).map(|(key, tokens)| (key.clone(), *tokens)).collect()
+    totals
+        .iter()
+        .filter(|(_, tokens)| !tokens.is_zero())
+        .map(|(key, tokens)| (key.clone(), *tokens))
+        .collect()
 }
 
 proptest! {

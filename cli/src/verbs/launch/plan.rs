@@ -27,6 +27,7 @@ const SHELL_WORDS: [&str; 22] = [
 
 /// Variables by name; an empty one is not the same as none.
 type Variables<'v> = &'v dyn Fn(&str) -> Option<String>;
+type OwnVariables<'v> = Box<dyn Fn(&str) -> Option<String> + 'v>;
 
 pub(super) struct Place<'p> {
     /// A bad one as its mistakes.
@@ -118,8 +119,11 @@ impl Place<'_> {
             sandboxed: !self.root || set("IS_SANDBOX").is_some(),
         };
         let (argv, program) = choice.argv(name, &runtime, &mut warnings)?;
-        let scrub = SCRUBBED.iter().flat_map(|variable| ["-u", variable]);
-        let command = ["env"].into_iter().chain(scrub).map(str::to_owned).chain(argv).collect();
+        let mut command: Vec<String> = vec!["env".to_owned()];
+        command.extend(SCRUBBED.iter().flat_map(|variable| ["-u", variable]).map(str::to_owned));
+        // tmux gives a new session's first pane the PATH of who asked for it, whatever the session's is.
+        command.push(format!("PATH={}", environment[0].1));
+        command.extend(argv);
         Ok(Launch { name: name.clone(), socket, directory, environment, command, program, warnings })
     }
 
@@ -144,7 +148,7 @@ impl Place<'_> {
     }
 
     /// The environment of another agent, as in that one's pane, is none of ours.
-    fn own<'v>(&self, name: &AgentName, var: Variables<'v>) -> Box<dyn Fn(&str) -> Option<String> + 'v> {
+    fn own<'v>(&self, name: &AgentName, var: Variables<'v>) -> OwnVariables<'v> {
         let of = var("MOSAIC_AGENT_NAME").filter(|of| !of.is_empty());
         let others = of.is_some_and(|of| of != name.as_str());
         Box::new(move |key| if others && key.starts_with("MOSAIC_") { None } else { var(key) })

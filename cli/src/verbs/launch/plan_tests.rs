@@ -49,8 +49,10 @@ impl World {
 
 fn command(name: &str, vars: &[(&str, &str)]) -> String {
     let launch = World::new(Some(ROSTER), vars).launch(name).unwrap();
-    let shown = launch.command.join(" ");
-    shown.strip_prefix("env -u CLAUDECODE -u CLAUDE_CODE_CHILD_SESSION ").unwrap().to_owned()
+    let (prefix, own) = launch.command.split_at(6);
+    let path = format!("PATH={}", launch.path());
+    assert_eq!(prefix, ["env", "-u", "CLAUDECODE", "-u", "CLAUDE_CODE_CHILD_SESSION", path.as_str()]);
+    own.join(" ")
 }
 
 #[test]

@@ -82,7 +82,8 @@ async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
 async fn a_question_sees_what_was_sent_before_it() {
     let bench = bench();
     for seq in 1..=100 {
-        let Write::Transition(numbered) = transition(seq, "a", Some(State::Working), State::Available, T) else {
+        let Write::Transition(numbered) = transition(seq, "a", Some(State::Working), State::Available, T)
+        else {
             unreachable!()
         };
         assert!(bench.started.sink.put(numbered));
@@ -93,19 +94,20 @@ async fn a_question_sees_what_was_sent_before_it() {
 }
 
 #[tokio::test]
-async fn it_closes_when_all_is_written() {
+async fn it_closes_when_all_is_written_whoever_has_a_handle() {
     let bench = bench();
     let (acks, mut acked) = mpsc::channel(64);
     for n in 0..30 {
         put(&bench, job("a", n, &format!("r{n}"), &acks)).await;
     }
-    let Bench { started: Started { handle, sink, closed }, dir, .. } = bench;
-    drop((handle, sink));
-    soon(closed).await.unwrap();
+    let Bench { started: Started { handle, end, .. }, dir, .. } = bench;
+    soon(end.close()).await;
+    assert!(handle.reserve().await.is_none(), "whoever still has a handle is refused");
     let mut store = Sqlite::open(&dir.path().join("r")).unwrap();
     let source = usage("a", "a", 1, Vec::new()).source();
     assert_eq!(store.cursor(&source).unwrap(), Some(vec![29]));
     drop(acks);
+    drop(handle);
     let mut count = 0;
     while acked.recv().await.is_some() {
         count += 1;

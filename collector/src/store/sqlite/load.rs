@@ -38,14 +38,15 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         restored.standing = state.map(|state| (state, kind, since));
         Ok(())
     })?;
-    let last: Option<i64> =
-        connection.query_row("SELECT max(seq) FROM transitions", [], |row| row.get(0))?;
+    let last: Option<i64> = connection.query_row("SELECT max(seq) FROM transitions", [], |row| row.get(0))?;
     Ok(Loaded { agents: agents.into_values().collect(), last_seq: last.map_or(0, unsigned) })
 }
 
-const TOTALS: &str = "SELECT agent, model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
+const TOTALS: &str =
+    "SELECT agent, model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
                       FROM totals WHERE agent >= ?1";
-const RECENT: &str = "SELECT agent, bucket, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
+const RECENT: &str =
+    "SELECT agent, bucket, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
                       FROM recent WHERE bucket >= ?1";
 const MOVES: &str = "SELECT agent, from_state, to_state, count FROM moves WHERE agent >= ?1";
 const STANDINGS: &str = "SELECT agents.agent, seq, to_state, kind, since_ms

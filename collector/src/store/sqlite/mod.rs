@@ -13,9 +13,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use fleet_domain::{AgentKey, Wall};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
-use super::{Booked, KEEP_RECENT, KEEP_TRANSITIONS, Loaded, Numbered, Past, SourceKey, Store, StoreError, Write};
+use super::{
+    Booked, KEEP_RECENT, KEEP_TRANSITIONS, Loaded, Numbered, Past, SourceKey, Store, StoreError, Write,
+};
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
 
