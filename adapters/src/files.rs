@@ -51,10 +51,10 @@ impl Files {
         Some(Self { inotify, watched: BTreeMap::new(), buffer: Box::new([0; BUFFER]) })
     }
 
-    /// Watches a directory or file; true while it is watched.
+    /// Watches a directory or file; true when this began now, so that whoever wants what was written before must look.
     pub fn watch(&mut self, path: &Path) -> bool {
         if self.watched.contains_key(path) {
-            return true;
+            return false;
         }
         let mask = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
         match self.inotify.get_ref().0.watches().add(path, mask) {

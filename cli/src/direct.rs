@@ -12,6 +12,7 @@ use fleet_framework::home::{heartbeat_interval, idle_threshold};
 
 use crate::client::HostView;
 use crate::clock;
+use crate::render::UNTOLD;
 use crate::source::HostNote;
 
 pub struct Found {
@@ -63,8 +64,13 @@ fn judge(seen: Survey, tenant: TenantId, host: HostId, thresholds: Thresholds, n
     fleet.apply(Event::Planes { reporter: OURSELVES, planes: seen.planes }, now);
     let detailed =
         fleet.list(now, now.wall).into_iter().filter_map(|row| fleet.view(&row.key, now, now.wall));
-    // A look that is already over is nobody watching.
-    detailed.map(|agent| AgentView { link: Link::None, ..agent }).collect()
+    // A look that is already over is nobody watching, and a state first seen in it has no beginning that we know.
+    let as_looked_at = |agent: AgentView| AgentView {
+        link: Link::None,
+        since: if agent.since < now.wall { agent.since } else { UNTOLD },
+        ..agent
+    };
+    detailed.map(as_looked_at).collect()
 }
 
 fn silent_servers(seen: &Survey) -> Vec<String> {

@@ -53,6 +53,8 @@ impl Origin {
 pub struct Snapshot {
     pub agents: Vec<AgentView>,
     pub hosts: Vec<HostNote>,
+    /// How many hosts were heard from; where it is none, an empty list says nothing.
+    pub heard: usize,
     pub origin: Origin,
     pub at: Wall,
 }
@@ -96,7 +98,7 @@ pub async fn directly(why: ClientError) -> Result<Snapshot, Failure> {
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let direct::Found { agents, host, mut notes } = direct::look(&home).await;
     notes.extend(notes_of(&host, &agents));
-    Ok(Snapshot { agents, hosts: notes, origin: Origin::Direct { why }, at: clock::now().wall })
+    Ok(Snapshot { agents, hosts: notes, heard: 1, origin: Origin::Direct { why }, at: clock::now().wall })
 }
 
 async fn ask(at: &Address) -> Result<Snapshot, ClientError> {
@@ -120,7 +122,13 @@ pub fn from_listing(listing: Listing) -> Snapshot {
         );
         hosts.push(HostNote { host: "collector".to_owned(), text });
     }
-    Snapshot { agents: listing.agents, hosts, origin: Origin::Collector, at: clock::now().wall }
+    Snapshot {
+        agents: listing.agents,
+        hosts,
+        heard: listing.hosts.len(),
+        origin: Origin::Collector,
+        at: clock::now().wall,
+    }
 }
 
 /// Short lines on what is not in order; `agents` are of all hosts.

@@ -28,7 +28,12 @@ async fn measure(what: &str, world: &World, args: &[&str]) {
     took.sort();
     let at = |share: f64| took[(share * RUNS as f64) as usize].as_secs_f64() * 1000.0;
     let cpu = (processor() - before).as_secs_f64() * 1000.0 / RUNS as f64;
-    println!("{what:<28} cpu {cpu:5.2} ms  wall p50 {:6.2} ms  p90 {:6.2} ms  p99 {:6.2} ms", at(0.5), at(0.9), at(0.99));
+    println!(
+        "{what:<28} cpu {cpu:5.2} ms  wall p50 {:6.2} ms  p90 {:6.2} ms  p99 {:6.2} ms",
+        at(0.5),
+        at(0.9),
+        at(0.99)
+    );
 }
 
 #[tokio::test]
@@ -49,8 +54,7 @@ async fn cold() {
 fn processor() -> Duration {
     use nix::sys::resource::{UsageWho, getrusage};
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    let micros = |time: nix::sys::time::TimeVal| {
-        u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap()
-    };
+    let micros =
+        |time: nix::sys::time::TimeVal| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap();
     Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
 }

@@ -248,22 +248,28 @@ async fn main() {
     let (agents, _) = list(&mut client).await;
     assert_eq!(agents, count);
     let mut warm = Vec::new();
+    let before = cpu(&child);
     for _ in 0..300 {
         let began = Instant::now();
         list(&mut client).await;
         warm.push(began.elapsed());
     }
-    println!("ListAgents warm: {}", percentiles(warm));
+    let each = (cpu(&child) - before) / 300.0 * 1e3;
+    println!("ListAgents warm: {}; {each:.2} ms of the collector's cpu each", percentiles(warm));
     let mut cold = Vec::new();
+    let before = cpu(&child);
     for _ in 0..200 {
         let began = Instant::now();
         list(&mut reader(dir.path()).await).await;
         cold.push(began.elapsed());
     }
-    println!("ListAgents on a new connection: {}, {}", percentiles(cold), rss(&child));
+    let each = (cpu(&child) - before) / 200.0 * 1e3;
+    println!("ListAgents on a new connection: {}; {each:.2} ms of cpu, {}", percentiles(cold), rss(&child));
+    let before = cpu(&child);
     let mut scrapes: Vec<Duration> = (0..50).map(|_| scrape().0).collect();
+    let each = (cpu(&child) - before) / 50.0 * 1e3;
     scrapes.sort();
-    println!("scrape of {} KiB: p50 {:.1?}, {}", scrape().1 >> 10, scrapes[25], rss(&child));
+    println!("scrape of {} KiB: p50 {:.1?}, {each:.1} ms of cpu, {}", scrape().1 >> 10, scrapes[25], rss(&child));
 
     let before = cpu(&child);
     let rounds = 5;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,7 +26,8 @@ pub struct Daemon {
 
 impl Daemon {
     fn start(home: &TestHome, program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Self> {
-        let log = home.root().join(format!("{program}.log"));
+        static STARTED: AtomicU64 = AtomicU64::new(0);
+        let log = home.root().join(format!("{program}.{}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut command = home.command(bin(program)?);
         command.args(args).envs(env.iter().copied());

@@ -1,6 +1,8 @@
 //! A real Prometheus scrapes a real collector; every query of the dashboard and every rule is executed there.
 #![expect(clippy::disallowed_methods, reason = "starts Prometheus and the checker of dashboards")]
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -135,7 +135,9 @@ impl Server {
         environment: &[(String, String)],
         command: &[String],
     ) -> Result<(), TmuxError> {
-        let mut args: Vec<OsString> = vec!["new-session".into(), "-d".into(), "-s".into(), name.into()];
+        // The fleet's own server is the same whatever the user's tmux.conf says; a running one reads no file anyway.
+        let mut args: Vec<OsString> = if self.socket.is_default() { Vec::new() } else { vec!["-f".into(), "/dev/null".into()] };
+        args.extend(["new-session", "-d", "-s", name].map(OsString::from));
         if let Some(directory) = directory {
             args.extend(["-c".into(), directory.into()]);
         }

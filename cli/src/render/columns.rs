@@ -147,13 +147,14 @@ impl Column {
     }
 
     pub fn cell<'a>(self, agent: &'a AgentView, scene: &Scene) -> Cell<'a> {
+        let text = self.text(agent, scene);
         let style = match self {
             Agent => Style::new().bold(),
             State => style_of(agent.state),
-            Flags => AnsiColor::Yellow.on_default(),
+            Flags if text != NONE => AnsiColor::Yellow.on_default(),
             _ => Style::new(),
         };
-        Cell { text: self.text(agent, scene), style }
+        Cell { text, style }
     }
 
     pub fn text<'a>(self, agent: &'a AgentView, scene: &Scene) -> Cow<'a, str> {

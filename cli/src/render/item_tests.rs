@@ -52,7 +52,7 @@ fn the_keys_of_the_contract_are_there_whatever_is_known() {
 #[test]
 fn without_a_collector_tokens_and_untold_times_are_null() {
     let scene = Scene { direct: true, ..samples::scene() };
-    let fresh = samples::agent("a", State::Dead, 0);
+    let fresh = AgentView { since: crate::render::UNTOLD, ..samples::agent("a", State::Dead, 0) };
     let item = serde_json::to_value(AgentItem::of(&fresh, &scene)).unwrap();
     assert_eq!((&item["tokensToday"], &item["readinessSince"]), (&Value::Null, &Value::Null));
 }

@@ -24,12 +24,16 @@ use fleet_domain::fleet::AgentView;
 use fleet_domain::usage::Tokens;
 use jiff::tz::TimeZone;
 
+/// Stands where nobody can tell since when an agent is in its state: it was looked at once, and nothing it shows has a
+/// time of its own.
+pub const UNTOLD: Wall = Wall(i64::MAX);
+
 /// The moment and place from which agents are looked at.
 #[derive(Debug, Clone)]
 pub struct Scene {
     pub now: Wall,
     pub zone: TimeZone,
-    /// Nobody kept a history: tokens are unknown, and so is the time since when what has no time of its own holds.
+    /// Nobody kept a history: tokens are unknown.
     pub direct: bool,
     pub colour: bool,
 }
@@ -37,7 +41,7 @@ pub struct Scene {
 impl Scene {
     /// Since when the agent is in its state; `None` where that is not known.
     pub fn since(&self, agent: &AgentView) -> Option<Wall> {
-        (!self.direct || agent.since < self.now).then_some(agent.since)
+        (agent.since != UNTOLD).then_some(agent.since)
     }
 
     pub fn tokens<'a>(&self, agent: &'a AgentView) -> Option<&'a Tokens> {

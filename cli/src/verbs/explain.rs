@@ -92,6 +92,7 @@ mod tests {
         Snapshot {
             agents: samples::fleet(),
             hosts: Vec::new(),
+            heard: 1,
             origin: Origin::Collector,
             at: samples::now(),
         }

@@ -249,11 +249,16 @@ fn emptiness(snapshot: &Snapshot, request: &Request) -> Option<String> {
         return None;
     }
     if snapshot.agents.is_empty() {
-        return Some(NOTHING_YET.to_owned());
+        let hint = if snapshot.heard == 0 { NOBODY_REPORTS } else { NOTHING_YET };
+        return Some(hint.to_owned());
     }
     let passes = snapshot.agents.iter().any(|agent| request.filters.pass(agent));
     (!passes).then(|| format!("none of {} passes the filters", plural(snapshot.agents.len(), "session")))
 }
+
+const NOBODY_REPORTS: &str = "\
+the collector has not heard from any host, so that nobody knows which agents run
+  start a host-wide sidecar: systemctl --user start mosaic-sidecar.service (or run fleet-sidecar --host)";
 
 pub const NOTHING_YET: &str = "\
 no agents yet

@@ -17,7 +17,13 @@ fn args(words: &[&str]) -> Args {
 }
 
 fn snapshot() -> Snapshot {
-    Snapshot { agents: samples::fleet(), hosts: Vec::new(), origin: Origin::Collector, at: samples::now() }
+    Snapshot {
+        agents: samples::fleet(),
+        hosts: Vec::new(),
+        heard: 1,
+        origin: Origin::Collector,
+        at: samples::now(),
+    }
 }
 
 fn printed(words: &[&str]) -> String {
@@ -71,6 +77,8 @@ fn emptiness_tells_an_empty_fleet_from_a_narrow_filter() {
     assert_eq!(emptiness(&snapshot(), &request).unwrap(), "none of 8 sessions passes the filters");
     let empty = Snapshot { agents: Vec::new(), ..snapshot() };
     assert!(emptiness(&empty, &request).unwrap().starts_with("no agents yet"));
+    let unheard = Snapshot { heard: 0, ..empty };
+    assert!(emptiness(&unheard, &request).unwrap().contains("fleet-sidecar --host"));
 }
 
 #[test]

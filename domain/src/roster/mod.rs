@@ -17,6 +17,9 @@ pub const DEFAULT_HOLDER: &str = "_holder";
 pub const DEFAULT_WORKING_DIRECTORY: &str = "~/src";
 pub const DEFAULT_CLASS: &str = "worker";
 
+/// The runtimes that need no `command`.
+pub const BUILT_IN_RUNTIMES: [&str; 4] = ["claude", "codex", "pi", "opencode"];
+
 /// One mistake, where it is and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -141,9 +144,13 @@ impl Roster {
 }
 
 impl Agent {
-    /// True where the agent's own command is a shell, so that a shell in the pane is no sign of death.
+    /// True where the agent's own command is a shell, or a runtime of the user's own that a shell carries out, so
+    /// that a shell in the pane is no sign of death.
     pub fn runs_a_shell(&self) -> bool {
         let Some(command) = &self.command else { return is_shell(self.runtime.as_str()) };
+        if !BUILT_IN_RUNTIMES.contains(&self.runtime.as_str()) && command.contains(['&', ';', '|', '\n']) {
+            return true;
+        }
         let program = command.split_whitespace().find(|word| !word.contains('=') && *word != "exec" && *word != "env");
         program.is_some_and(|word| is_shell(word.rsplit('/').next().unwrap_or(word)))
             && !command.split_whitespace().any(|word| word == "-c" || word == "-lc")

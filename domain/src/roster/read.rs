@@ -6,11 +6,9 @@ use crate::text;
 use super::fields::{Fields, Problems};
 use super::node::{Kind, Node};
 use super::{
-    Agent, Connector, DEFAULT_CLASS, DEFAULT_HOLDER, DEFAULT_WORKING_DIRECTORY, Defaults, Persona, Roster, RosterError,
+    Agent, BUILT_IN_RUNTIMES, Connector, DEFAULT_CLASS, DEFAULT_HOLDER, DEFAULT_WORKING_DIRECTORY, Defaults, Persona, Roster, RosterError,
     RuntimeSettings, Tmux,
 };
-
-const BUILT_IN_RUNTIMES: [&str; 4] = ["claude", "codex", "pi", "opencode"];
 
 pub(super) fn roster(root: &Node) -> Result<Roster, RosterError> {
     let mut problems = Problems::default();

@@ -47,6 +47,16 @@ fn a_good_roster_is_read_in_both_spellings() {
 }
 
 #[test]
+fn a_shell_that_carries_out_a_custom_command_is_no_sign_of_death() {
+    let runs = |runtime: &str, command: &str| {
+        let text = format!("version: 1\nagents: [{{name: a, runtime: {runtime}, command: '{command}'}}]");
+        Roster::parse(&text).unwrap().agents[0].runs_a_shell()
+    };
+    assert!(runs("local", "bash") && runs("local", "cd x && ./agent") && runs("local", "FOO=1 exec zsh"));
+    assert!(!runs("local", "./agent") && !runs("claude", "cd x && claude") && !runs("local", "bash -c ./agent"));
+}
+
+#[test]
 fn json_is_a_roster_too() {
     let roster = Roster::parse(r#"{"version": 1, "agents": [{"name": "a", "runtime": "codex"}]}"#).unwrap();
     assert_eq!(roster.agents[0].class, "worker");

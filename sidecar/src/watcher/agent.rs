@@ -27,6 +27,8 @@ pub(super) struct Watched {
     pub(super) found: Found,
     reading: Option<NativeReading>,
     misses: u8,
+    /// The runtime's configuration directory, once looked up.
+    config: Option<PathBuf>,
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
     ending: Ending,
@@ -55,6 +57,7 @@ impl Watched {
             found,
             reading: None,
             misses: 0,
+            config: None,
             confirmed: None,
             ending: Ending::default(),
             ended_at: None,
@@ -144,6 +147,7 @@ impl Watched {
 
     fn forget_runtime(&mut self) {
         self.reading = None;
+        self.config = None;
         self.confirmed = None;
         self.ending = Ending::default();
         self.ended_at = None;
@@ -240,14 +244,20 @@ impl Watched {
         paths
     }
 
-    /// The directories whose changes concern this session.
-    pub(super) fn directories(&self) -> Vec<PathBuf> {
+    /// Those of the transcripts that lie in one of these directories.
+    pub(super) fn transcripts_below(&self, directories: &[PathBuf]) -> Vec<PathBuf> {
+        let below = |path: &PathBuf| path.parent().is_some_and(|parent| directories.iter().any(|directory| directory == parent));
+        if directories.is_empty() { Vec::new() } else { self.transcripts().into_iter().filter(below).collect() }
+    }
+
+    /// The directories whose changes concern this session; some appear only when the runtime first writes there.
+    pub(super) fn directories(&mut self) -> Vec<PathBuf> {
         let mut directories = Vec::new();
         if self.found.runtime.as_ref().is_some_and(|runtime| runtime.as_str() == claude::NAME)
             && let Some(stat) = &self.found.stat
-            && let Some(config) = claude::config_dir(stat.pid)
         {
-            directories.push(config.join("sessions"));
+            self.config = self.config.take().or_else(|| claude::config_dir(stat.pid));
+            directories.extend(self.config.as_ref().map(|config| config.join("sessions")));
         }
         if let Some(own) = self.transcript() {
             directories.extend(own.parent().map(Path::to_owned));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -59,6 +60,9 @@ impl Watcher {
             if changed {
                 self.due.insert(id.clone());
                 self.guard(&id);
+            }
+            if self.watch_directories(&id) {
+                self.reread(&id);
             }
             if beat {
                 self.beat(&id, now);
@@ -201,13 +205,18 @@ impl Watcher {
         if changed {
             self.due.insert(id.clone());
         }
-        let directories = watched.directories();
-        if let Some(files) = &mut self.files {
-            for directory in directories {
-                files.watch(&directory);
-            }
-        }
+        self.watch_directories(id);
         self.follow_one(id);
+    }
+
+    /// Watches what can be watched by now; true when a directory came to it, so that what was written before is read.
+    fn watch_directories(&mut self, id: &Id) -> bool {
+        let (Some(watched), Some(files)) = (self.agents.get_mut(id), &mut self.files) else { return false };
+        let fresh: Vec<PathBuf> = watched.directories().into_iter().filter(|directory| files.watch(directory)).collect();
+        for path in watched.transcripts_below(&fresh) {
+            self.sources.stir(&path);
+        }
+        !fresh.is_empty()
     }
 
     fn follow_transcripts(&mut self) {

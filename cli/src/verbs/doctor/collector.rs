@@ -4,6 +4,7 @@ use fleet_adapters::identity;
 
 use super::Check;
 use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
+use crate::render::words::plural;
 use crate::source;
 
 pub(super) async fn checks(at: &Address) -> Vec<Check> {
@@ -36,8 +37,11 @@ fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
     let http =
         status.http.as_deref().map_or(String::new(), |http| format!(", metrics on http://{http}/metrics"));
     let says = format!(
-        "{} at {at}: {} streams, {} agents, store {}{http}",
-        status.version, status.streams, status.agents, status.store
+        "{} at {at}: {}, {}, store {}{http}",
+        status.version,
+        plural(status.streams as usize, "stream"),
+        plural(status.agents as usize, "agent"),
+        status.store
     );
     let mut checks = vec![Check::ok("collector", says)];
     if status.version != own {

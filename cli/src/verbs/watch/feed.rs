@@ -50,7 +50,10 @@ impl Feed {
             Ended::Lost(why) => {
                 self.lost = Some(Instant::now());
                 self.retry = FIRST_RETRY;
-                self.notice(format!("{why}; shown is what was last known; reconnecting")).await?;
+                self.notice(format!(
+                    "the collector went away, shown is what was last known; reconnecting ({why})"
+                ))
+                .await?;
             }
             Ended::Never(why) if self.lost.is_none_or(|since| since.elapsed() >= HOLD) => {
                 return self.look(why).await;
