@@ -107,6 +107,7 @@ fn main() {
     time("list+drop", &mut || { std::hint::black_box(fleet.list(clock(), day)); });
     let views = fleet.list(clock(), day);
     time("clone views", &mut || { std::hint::black_box(views.clone()); });
+    time("list+into_pb", &mut || { std::hint::black_box(fleet.list(clock(), day).into_iter().map(|v| fleet_proto::convert::agent_into_pb(v, false)).collect::<Vec<_>>()); });
     time("to_pb+drop", &mut || { std::hint::black_box(views.iter().map(|v| agent_to_pb(v, false)).collect::<Vec<_>>()); });
     let resp = pb::ListAgentsResponse { agents: views.iter().map(|v| agent_to_pb(v, false)).collect(), hosts: vec![], generation: 1 };
     use prost::Message;

@@ -218,12 +218,13 @@ pub struct Deadline {
 
 /// The verdict on `signals` at `now`, with its next deadline.
 pub fn assess(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
-    let mut verdict = decide(signals, thresholds, now);
+    let mut verdict = judge(signals, thresholds, now);
     verdict.next = next_change(signals, thresholds, now, &verdict);
     verdict
 }
 
-fn decide(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
+/// The verdict alone, for whoever knows the next deadline already.
+pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
     let holding: Vec<EvidenceSignal> =
         signals.evidence.iter().filter(|evidence| holds(evidence, signals, thresholds, now)).cloned().collect();
     let say = |state, reason: String, since| Verdict { state, kind: None, reason, since, evidence: holding.clone(), next: None };
@@ -345,7 +346,7 @@ fn next_change(signals: &Signals, thresholds: &Thresholds, now: Mono, current: &
     }
     moments.sort();
     moments.into_iter().filter(|(at, _)| *at > now).find_map(|(at, because)| {
-        let then = decide(signals, thresholds, at);
+        let then = judge(signals, thresholds, at);
         let same = then.state == current.state && then.kind == current.kind;
         (!same).then(|| Deadline { at, becomes: then.state, kind: then.kind, because: because.to_owned() })
     })

@@ -52,7 +52,7 @@ pub(super) async fn carry(mut watch: Watch, out: Outgoing, drain: watch::Receive
 fn snapshot(listing: &Listing) -> pb::WatchAgentsResponse {
     pb::WatchAgentsResponse {
         generation: listing.generation,
-        change: Some(Change::Snapshot(listing_to_pb(listing))),
+        change: Some(Change::Snapshot(listing_to_pb(listing.clone()))),
     }
 }
 

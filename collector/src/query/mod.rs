@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
-use fleet_proto::convert::agent_to_pb;
+use fleet_proto::convert::agent_into_pb;
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_server::{FleetService, FleetServiceServer};
@@ -56,7 +56,7 @@ impl FleetService for Query {
         request: Request<pb::ListAgentsRequest>,
     ) -> Result<Response<pb::ListAgentsResponse>, Status> {
         let listing = self.hub.list(day(request.get_ref().day_start_unix_ms)).await.map_err(gone)?;
-        Ok(Response::new(listing_to_pb(&listing)))
+        Ok(Response::new(listing_to_pb(listing)))
     }
 
     async fn get_agent(
@@ -67,7 +67,7 @@ impl FleetService for Query {
         let day = day(request.day_start_unix_ms);
         let found = self.hub.get(request.name.clone(), day).await.map_err(gone)?;
         let view = found.map_err(|error| unresolved(&request.name, &error))?;
-        Ok(Response::new(pb::GetAgentResponse { agent: Some(agent_to_pb(&view, true)) }))
+        Ok(Response::new(pb::GetAgentResponse { agent: Some(agent_into_pb(view, true)) }))
     }
 
     async fn watch_agents(
@@ -113,9 +113,9 @@ fn day(start: i64) -> Day {
     if start == 0 { Day::Local } else { Day::From(Wall(start)) }
 }
 
-fn listing_to_pb(listing: &Listing) -> pb::ListAgentsResponse {
+fn listing_to_pb(listing: Listing) -> pb::ListAgentsResponse {
     pb::ListAgentsResponse {
-        agents: listing.agents.iter().map(|view| agent_to_pb(view, false)).collect(),
+        agents: listing.agents.into_iter().map(|view| agent_into_pb(view, false)).collect(),
         hosts: listing.hosts.iter().map(host_to_pb).collect(),
         generation: listing.generation,
     }

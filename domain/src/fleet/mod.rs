@@ -148,28 +148,30 @@ impl Fleet {
         let rows: Vec<(&AgentKey, &Entry)> = self.agents.iter().collect();
         let mut views = Vec::with_capacity(rows.len());
         for on_host in rows.chunk_by(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
+            let Some((first, last)) = on_host.first().zip(on_host.last()) else { continue };
+            // Ordered by socket, so this is one socket, where no two names collide.
+            let one_socket = first.0.socket == last.0.socket;
+            let host = self.host_of(first.0);
             let mut on_host = on_host.to_vec();
             on_host.sort_by_key(|(_, entry)| entry.position);
-            let host = on_host.first().and_then(|(key, _)| self.host_of(key));
-            views.extend(
-                on_host.into_iter().map(|(key, entry)| self.row_of(key, entry, host, now, day_start)),
-            );
+            views.extend(on_host.into_iter().map(|(key, entry)| {
+                let name = if one_socket { key.session.clone() } else { self.name(key) };
+                view::of(key, entry, host, name, &self.thresholds, now, day_start)
+            }));
         }
         views
     }
 
     /// One agent with its signals.
     pub fn view(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
-        let entry = self.agents.get(key)?;
-        Some(AgentView {
-            signals: view::lines(entry, now),
-            ..self.row_of(key, entry, self.host_of(key), now, day_start)
-        })
+        let signals = view::lines(self.agents.get(key)?, now);
+        Some(AgentView { signals, ..self.row(key, now, day_start)? })
     }
 
     /// One agent without its signals.
     pub fn row(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
-        Some(self.row_of(key, self.agents.get(key)?, self.host_of(key), now, day_start))
+        let (entry, host) = (self.agents.get(key)?, self.host_of(key));
+        Some(view::of(key, entry, host, self.name(key), &self.thresholds, now, day_start))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &AgentKey> {
@@ -183,17 +185,6 @@ impl Fleet {
 
     fn host_of(&self, key: &AgentKey) -> Option<&Host> {
         self.hosts.get(&(key.tenant.clone(), key.host.clone()))
-    }
-
-    fn row_of(
-        &self,
-        key: &AgentKey,
-        entry: &Entry,
-        host: Option<&Host>,
-        now: Now,
-        day_start: Wall,
-    ) -> AgentView {
-        view::of(key, entry, host, self.name(key), &self.thresholds, now, day_start)
     }
 
     /// The shown name: the session's, and with its socket where two collide on a host.

@@ -7,7 +7,9 @@ use crate::drift::{self, Drift};
 use crate::heartbeat::{self, Health, Status};
 use crate::ids::{AgentKey, RuntimeName, SessionId};
 use crate::observation::{Pane, Process, Source};
-use crate::readiness::{EvidenceSignal, PaneSignal, State, StuckKind, Thresholds, assess};
+use crate::readiness::{
+    EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge,
+};
 use crate::time::{Mono, Now, Wall, humanize};
 use crate::usage::Tokens;
 
@@ -128,7 +130,7 @@ pub(super) fn of(
     day_start: Wall,
 ) -> AgentView {
     let signals = entry.signals();
-    let verdict = assess(&signals, thresholds, now.mono);
+    let verdict = verdict(&signals, entry, thresholds, now.mono);
     let slot = entry.best();
     let pane_alive = match signals.pane {
         PaneSignal::Alive => Some(true),
@@ -167,7 +169,7 @@ pub(super) fn of(
         state: verdict.state,
         kind: verdict.kind,
         since: entry.standing.as_ref().map_or(now.wall, |standing| standing.since),
-        reason: verdict.reason.clone(),
+        reason: verdict.reason,
         evidence: verdict.evidence.iter().map(|evidence| evidence_view(evidence, now)).collect(),
         draft: slot.and_then(|slot| slot.seen.draft),
         drift: drift::find(&drift::Facts {
@@ -186,15 +188,23 @@ pub(super) fn of(
         by_model: entry.book.by_model.clone(),
         transitions: entry.transitions.clone(),
         link: link(slot),
-        next: verdict.next.as_ref().map(|next| NextView {
+        next: verdict.next.map(|next| NextView {
             at: now.wall_of(next.at),
             becomes: next.becomes,
             kind: next.kind,
-            because: next.because.clone(),
+            because: next.because,
         }),
         signals: Vec::new(),
         generation: entry.generation,
         key: key.clone(),
+    }
+}
+
+/// The next deadline is the entry's until it is due: nothing but an event, which would have renewed it, moves it.
+fn verdict(signals: &Signals, entry: &Entry, thresholds: &Thresholds, now: Mono) -> Verdict {
+    match &entry.next {
+        Some(next) if next.at <= now => assess(signals, thresholds, now),
+        next => Verdict { next: next.clone(), ..judge(signals, thresholds, now) },
     }
 }
 

@@ -18,57 +18,56 @@ use crate::pb;
 
 /// `detailed` adds the signals, which only a reader of one agent wants.
 pub fn agent_to_pb(view: &AgentView, detailed: bool) -> pb::Agent {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    agent_into_pb(view.clone(), detailed)
+}
+
+/// The same without a copy, for a list of many.
+pub fn agent_into_pb(view: AgentView, detailed: bool) -> pb::Agent {
+    let by_model = view.by_model.into_iter();
     pb::Agent {
         key: Some(key_to_pb(&view.key)),
-        name: view.name.clone(),
-        runtime: view.runtime.as_ref().map(ToString::to_string).unwrap_or_default(),
-        class: view.class.clone(),
-        alias: text(&view.alias),
-        account: text(&view.account),
+        name: view.name,
+        runtime: view.runtime.map(RuntimeName::into_string).unwrap_or_default(),
+        class: view.class,
+        alias: view.alias.unwrap_or_default(),
+        account: view.account.unwrap_or_default(),
         managed: view.managed,
-        systemd_active: view.systemd_active.clone(),
-        systemd_enabled: view.systemd_enabled.clone(),
+        systemd_active: view.systemd_active,
+        systemd_enabled: view.systemd_enabled,
         pane_alive: view.pane_alive,
-        pane_id: view.pane_id.clone(),
+        pane_id: view.pane_id,
         pane_pid: view.pane_pid,
-        pane_command: view.pane_command.clone(),
-        pane_title: view.pane_title.clone(),
+        pane_command: view.pane_command,
+        pane_title: view.pane_title,
         idle_ms: view.idle.map(ms),
         heartbeat: Some(beat_to_pb(&view.heartbeat)),
         state: state_to_pb(view.state) as i32,
         kind: kind_to_pb(view.kind) as i32,
         since_unix_ms: view.since.0,
-        reason: view.reason.clone(),
-        evidence: view.evidence.iter().map(evidence_to_pb).collect(),
+        reason: view.reason,
+        evidence: view.evidence.into_iter().map(evidence_to_pb).collect(),
         draft: view.draft,
-        drift: view
-            .drift
-            .iter()
-            .map(|drift| pb::Drift {
-                kind: drift.kind.as_str().to_owned(),
-                detail: drift.detail.clone(),
-                remedy: drift.remedy.clone(),
-            })
-            .collect(),
-        model: text(&view.model),
-        conversation: view.conversation.as_ref().map(ToString::to_string).unwrap_or_default(),
+        drift: view.drift.into_iter().map(drift_to_pb).collect(),
+        model: view.model.unwrap_or_default(),
+        conversation: view.conversation.map(SessionId::into_string).unwrap_or_default(),
         tokens_today: Some(tokens_to_pb(&view.tokens_today)),
-        by_model: view
-            .by_model
-            .iter()
-            .map(|(model, tokens)| pb::ModelTokens { model: model.clone(), tokens: Some(tokens_to_pb(tokens)) })
+        by_model: by_model
+            .map(|(model, tokens)| pb::ModelTokens { model, tokens: Some(tokens_to_pb(&tokens)) })
             .collect(),
         link: view.link.as_str().to_owned(),
-        next: view.next.as_ref().map(|next| pb::Next {
+        next: view.next.map(|next| pb::Next {
             at_unix_ms: next.at.0,
             becomes: state_to_pb(next.becomes) as i32,
             kind: kind_to_pb(next.kind) as i32,
-            because: next.because.clone(),
+            because: next.because,
         }),
-        signals: if detailed { view.signals.iter().map(signal_to_pb).collect() } else { Vec::new() },
+        signals: if detailed { view.signals.into_iter().map(signal_to_pb).collect() } else { Vec::new() },
         generation: view.generation,
     }
+}
+
+fn drift_to_pb(drift: Drift) -> pb::Drift {
+    pb::Drift { kind: drift.kind.as_str().to_owned(), detail: drift.detail, remedy: drift.remedy }
 }
 
 fn beat_to_pb(beat: &BeatView) -> pb::AgentBeat {
@@ -83,20 +82,20 @@ fn beat_to_pb(beat: &BeatView) -> pb::AgentBeat {
     }
 }
 
-fn evidence_to_pb(evidence: &EvidenceView) -> pb::AgentEvidence {
+fn evidence_to_pb(evidence: EvidenceView) -> pb::AgentEvidence {
     pb::AgentEvidence {
         kind: kind_to_pb(Some(evidence.kind)) as i32,
-        line: evidence.line.clone(),
+        line: evidence.line,
         source: source_to_pb(Some(evidence.source)),
         since_unix_ms: evidence.since.map(|since| since.0),
         until_unix_ms: evidence.until.map(|until| until.0),
     }
 }
 
-fn signal_to_pb(line: &SignalLine) -> pb::Signal {
+fn signal_to_pb(line: SignalLine) -> pb::Signal {
     pb::Signal {
-        signal: line.signal.clone(),
-        says: line.says.clone(),
+        signal: line.signal,
+        says: line.says,
         source: source_to_pb(line.source),
         age_ms: line.age.map(ms),
     }
