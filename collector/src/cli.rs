@@ -44,8 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: config::Config) -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(2)
         .thread_name("collector")
         .enable_all()

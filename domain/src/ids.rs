@@ -138,6 +138,10 @@ impl SocketName {
         self.0.is_empty()
     }
 
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
     /// For people: `default` for the default server.
     pub fn shown(&self) -> &str {
         if self.0.is_empty() { "default" } else { &self.0 }

@@ -120,6 +120,7 @@ impl Row {
             &row["operation"],
             &row["error"],
             &row["attachment"]["type"],
+            &row["origin"]["kind"],
             &row["isAbortedMidStream"],
             &row["isSidechain"],
             &block["type"],

@@ -21,18 +21,25 @@ use prometheus_client::registry::Registry;
 use crate::hub::Snapshot;
 use crate::meters::Meters;
 use catalogue::{Kind, Metric};
-use negotiate::Format;
+use negotiate::{Classic, Format};
 
 /// The page, and its content type.
 pub fn render(snapshot: Snapshot, meters: &Arc<Meters>, format: Format) -> Result<String, fmt::Error> {
     let begun = Instant::now();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Exposition { snapshot, meters: meters.clone() }));
-    let mut page = String::new();
-    encode(&mut page, &registry)?;
-    if format == Format::Classic {
-        page = negotiate::to_classic(&page);
-    }
+    let page = match format {
+        Format::OpenMetrics => {
+            let mut page = String::new();
+            encode(&mut page, &registry)?;
+            page
+        }
+        Format::Classic => {
+            let mut classic = Classic::default();
+            encode(&mut classic, &registry)?;
+            classic.page
+        }
+    };
     meters.scraped(begun.elapsed());
     Ok(page)
 }

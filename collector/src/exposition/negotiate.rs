@@ -51,35 +51,57 @@ fn offer(range: &str) -> Option<(Format, f64)> {
     Some((format, weight))
 }
 
-/// The same samples in the older format: there a counter's name carries `_total` in its description too, and units and
-/// the end mark do not exist.
-pub fn to_classic(page: &str) -> String {
-    let mut out = String::with_capacity(page.len() + page.len() / 32);
-    let mut help = None;
-    for line in page.lines() {
+/// Writes the same samples in the older format: there a counter's name carries `_total` in its description too, and
+/// units and the end mark do not exist. It passes lines on as they come, so that no page exists twice.
+#[derive(Debug, Default)]
+pub struct Classic {
+    pub page: String,
+    /// The beginning of a line whose end is still to come.
+    line: String,
+    /// A metric's name and help, until its type tells under which name they go.
+    help: Option<String>,
+}
+
+impl std::fmt::Write for Classic {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.line.push_str(text);
+        if text.ends_with('\n') {
+            let line = std::mem::take(&mut self.line);
+            line.lines().for_each(|line| self.take(line));
+            self.line = line;
+            self.line.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Classic {
+    fn take(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            help = Some(rest);
+            self.help = Some(rest.to_owned());
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap_or((rest, "untyped"));
             let suffix = if kind == "counter" { "_total" } else { "" };
-            if let Some((_, help)) = help.take().and_then(|help| help.split_once(' ')) {
-                push(&mut out, &["# HELP ", name, suffix, " ", help]);
+            let help = self.help.take();
+            if let Some((_, help)) = help.as_deref().and_then(|help| help.split_once(' ')) {
+                self.push(&["# HELP ", name, suffix, " ", help]);
             }
-            push(&mut out, &["# TYPE ", name, suffix, " ", kind]);
+            self.push(&["# TYPE ", name, suffix, " ", kind]);
         } else if !line.starts_with("# UNIT ") && line != "# EOF" {
-            push(&mut out, &[line]);
+            self.push(&[line]);
         }
     }
-    out
-}
 
-fn push(out: &mut String, parts: &[&str]) {
-    out.extend(parts.iter().copied());
-    out.push('\n');
+    fn push(&mut self, parts: &[&str]) {
+        self.page.extend(parts.iter().copied());
+        self.page.push('\n');
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -106,8 +128,12 @@ mod tests {
     #[test]
     fn counters_are_described_under_their_whole_name() {
         let page = "# HELP a b c\n# TYPE a counter\n# UNIT a x\na_total{l=\"# TYPE\"} 1\n# HELP g h\n# TYPE g gauge\ng 2\n# EOF\n";
+        let mut classic = Classic::default();
+        for piece in page.split_inclusive([' ', '\n']) {
+            classic.write_str(piece).unwrap();
+        }
         assert_eq!(
-            to_classic(page),
+            classic.page,
             "# HELP a_total b c\n# TYPE a_total counter\na_total{l=\"# TYPE\"} 1\n# HELP g h\n# TYPE g gauge\ng 2\n"
         );
     }

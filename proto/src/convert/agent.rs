@@ -10,7 +10,7 @@ use fleet_domain::time::Wall;
 
 use super::Invalid;
 use super::scalar::{
-    duration, key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb,
+    duration, key_from_pb, key_into_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb,
     state_from_pb, state_to_pb, status_from_pb, status_to_pb,
 };
 use super::usage::{tokens_from_pb, tokens_to_pb};
@@ -25,7 +25,7 @@ pub fn agent_to_pb(view: &AgentView, detailed: bool) -> pb::Agent {
 pub fn agent_into_pb(view: AgentView, detailed: bool) -> pb::Agent {
     let by_model = view.by_model.into_iter();
     pb::Agent {
-        key: Some(key_to_pb(&view.key)),
+        key: Some(key_into_pb(view.key)),
         name: view.name,
         runtime: view.runtime.map(RuntimeName::into_string).unwrap_or_default(),
         class: view.class,

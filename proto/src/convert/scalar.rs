@@ -33,11 +33,15 @@ pub(super) fn some(value: &str) -> Option<String> {
 }
 
 pub fn key_to_pb(key: &AgentKey) -> pb::AgentKey {
+    key_into_pb(key.clone())
+}
+
+pub(super) fn key_into_pb(key: AgentKey) -> pb::AgentKey {
     pb::AgentKey {
-        tenant_id: key.tenant.to_string(),
-        host: key.host.to_string(),
-        socket: key.socket.as_str().to_owned(),
-        session: key.session.clone(),
+        tenant_id: key.tenant.into_string(),
+        host: key.host.into_string(),
+        socket: key.socket.into_string(),
+        session: key.session,
     }
 }
 
