@@ -56,7 +56,12 @@ impl Files {
         if self.watched.contains_key(path) {
             return false;
         }
-        let mask = WatchMask::MODIFY | WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+        let mask = WatchMask::MODIFY
+            | WatchMask::CREATE
+            | WatchMask::MOVED_TO
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF;
         match self.inotify.get_ref().0.watches().add(path, mask) {
             Ok(descriptor) => {
                 self.watched.insert(path.to_owned(), descriptor);
@@ -79,7 +84,9 @@ impl Files {
             let Ok(mut guard) = self.inotify.readable_mut().await else { return vec![Changed::Overflow] };
             let events: Vec<(WatchDescriptor, EventMask, Option<PathBuf>)> =
                 match guard.get_inner_mut().0.read_events(&mut self.buffer[..]) {
-                    Ok(events) => events.map(|event| (event.wd, event.mask, event.name.map(PathBuf::from))).collect(),
+                    Ok(events) => {
+                        events.map(|event| (event.wd, event.mask, event.name.map(PathBuf::from))).collect()
+                    }
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                         guard.clear_ready();
                         continue;
@@ -92,7 +99,12 @@ impl Files {
                     changed.push(Changed::Overflow);
                     continue;
                 }
-                let Some(path) = self.watched.iter().find(|(_, known)| **known == descriptor).map(|(path, _)| path.clone()) else {
+                let Some(path) = self
+                    .watched
+                    .iter()
+                    .find(|(_, known)| **known == descriptor)
+                    .map(|(path, _)| path.clone())
+                else {
                     continue;
                 };
                 if mask.intersects(EventMask::IGNORED | EventMask::DELETE_SELF | EventMask::MOVE_SELF) {

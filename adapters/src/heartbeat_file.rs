@@ -21,7 +21,11 @@ pub enum ReadError {
 /// `Ok(None)` where there is no file.
 pub fn read(path: &Path) -> Result<Option<Heartbeat>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_owned(), source };
-    let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(path) {
+    let file = match OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC)
+        .open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error(error)),
@@ -48,7 +52,9 @@ impl Writer {
         let lock = sibling(path, "lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(Self { path: path.to_owned(), temporary: sibling(path, "tmp"), _lock: lock })),
+            Ok(lock) => {
+                Ok(Some(Self { path: path.to_owned(), temporary: sibling(path, "tmp"), _lock: lock }))
+            }
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }
@@ -58,7 +64,8 @@ impl Writer {
     ///
     /// No fsync: a heartbeat that a power cut takes away was not going to be fresh after it.
     pub fn write(&self, beat: &Heartbeat) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o644).open(&self.temporary)?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o644).open(&self.temporary)?;
         file.write_all(beat.render().as_bytes())?;
         fs::rename(&self.temporary, &self.path)
     }

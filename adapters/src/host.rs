@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use fleet_domain::observation::{HostPlanes, Observation, RosterPlane, SocketPlane, SocketState, SystemdPlane};
+use fleet_domain::observation::{
+    HostPlanes, Observation, RosterPlane, SocketPlane, SocketState, SystemdPlane,
+};
 use fleet_domain::roster::{DEFAULT_HOLDER, Roster};
 use fleet_domain::{SocketName, Wall};
 
@@ -61,7 +63,8 @@ pub fn targets(roster: Option<&Roster>, extra: &[SocketName]) -> Vec<Target> {
         }
     }
     for socket in extra {
-        let adopted = Target { socket: socket.clone(), holder: DEFAULT_HOLDER.to_owned(), scope: Scope::Agents };
+        let adopted =
+            Target { socket: socket.clone(), holder: DEFAULT_HOLDER.to_owned(), scope: Scope::Agents };
         targets
             .entry(socket.clone())
             .and_modify(|target| {
@@ -128,7 +131,11 @@ pub async fn survey(options: &SurveyOptions) -> Survey {
         }
         Ok(None) => (None, RosterPlane::default()),
         Err(error) => {
-            let plane = RosterPlane { path: options.roster.display().to_string(), error: Some(error.to_string()), agents: Vec::new() };
+            let plane = RosterPlane {
+                path: options.roster.display().to_string(),
+                error: Some(error.to_string()),
+                agents: Vec::new(),
+            };
             (None, plane)
         }
     };
@@ -137,8 +144,13 @@ pub async fn survey(options: &SurveyOptions) -> Survey {
     for target in targets(roster.as_ref(), &options.extra_sockets) {
         let (state, sessions) = sessions(&target).await;
         for (name, rows) in &sessions {
-            let in_roster = plane.agents.iter().any(|entry| entry.name.as_str() == name && entry.socket == target.socket);
-            let Some(mut look) = look::session(&target.socket, name, rows, options.interval, SystemTime::now()) else { continue };
+            let in_roster =
+                plane.agents.iter().any(|entry| entry.name.as_str() == name && entry.socket == target.socket);
+            let Some(mut look) =
+                look::session(&target.socket, name, rows, options.interval, SystemTime::now())
+            else {
+                continue;
+            };
             if !concerns(target.scope, in_roster, &look.observation) {
                 continue;
             }
@@ -177,11 +189,18 @@ mod tests {
 
     #[test]
     fn the_default_server_shows_only_what_the_roster_names() {
-        let roster = Roster::parse("version: 1\nagents: [{name: a, runtime: pi}, {name: b, runtime: pi, socket: other}]").unwrap();
-        let found: Vec<_> = targets(Some(&roster), &[]).into_iter().map(|t| (t.socket.shown().to_owned(), t.scope)).collect();
+        let roster = Roster::parse(
+            "version: 1\nagents: [{name: a, runtime: pi}, {name: b, runtime: pi, socket: other}]",
+        )
+        .unwrap();
+        let found: Vec<_> =
+            targets(Some(&roster), &[]).into_iter().map(|t| (t.socket.shown().to_owned(), t.scope)).collect();
         assert_eq!(found, [("default".to_owned(), Scope::Roster), ("other".to_owned(), Scope::All)]);
         let adopted = targets(Some(&roster), &[SocketName::default_server(), SocketName::new("x")]);
-        assert_eq!(adopted.iter().map(|t| t.scope).collect::<Vec<_>>(), [Scope::Agents, Scope::All, Scope::Agents]);
+        assert_eq!(
+            adopted.iter().map(|t| t.scope).collect::<Vec<_>>(),
+            [Scope::Agents, Scope::All, Scope::Agents]
+        );
         assert!(targets(None, &[]).is_empty());
     }
 }

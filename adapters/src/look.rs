@@ -9,11 +9,11 @@ use fleet_domain::observation::{Beat, Evidence, NativeState, Observation, Pane, 
 use fleet_domain::roster::is_shell;
 use fleet_domain::{RuntimeName, SocketName, Wall};
 
+use crate::heartbeat_file;
 use crate::procfs::{self, Stat};
 use crate::runtimes::claude::{self, Ending};
 use crate::runtimes::{self, NativeReading};
 use crate::tmux::PaneRow;
-use crate::heartbeat_file;
 
 /// What a look found in a pane's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,14 @@ pub fn pane(row: &PaneRow) -> Pane {
 pub fn beat(reading: Option<&NativeReading>, stat: Option<&Stat>, interval: Duration) -> Option<Beat> {
     let native = reading?.native.as_ref()?;
     let stat = stat.filter(|stat| !stat.stopped())?;
-    Some(Beat { age: Duration::ZERO, interval, pid: Some(stat.pid), status: Some(status(native.state)), source: native.source, clock_skew: false })
+    Some(Beat {
+        age: Duration::ZERO,
+        interval,
+        pid: Some(stat.pid),
+        status: Some(status(native.state)),
+        source: native.source,
+        clock_skew: false,
+    })
 }
 
 pub fn status(state: NativeState) -> heartbeat::Status {
@@ -110,7 +117,12 @@ pub fn beat_of_file(path: &Path, default_interval: Duration, now: Wall) -> Optio
 
 /// The runtime's own evidence, then the transcript's: a failure that nothing followed, unless a turn runs again.
 /// `confirmed` is how long ago the runtime last answered.
-pub fn evidence(reading: Option<&NativeReading>, ending: &Ending, confirmed: Duration, now: SystemTime) -> Vec<Evidence> {
+pub fn evidence(
+    reading: Option<&NativeReading>,
+    ending: &Ending,
+    confirmed: Duration,
+    now: SystemTime,
+) -> Vec<Evidence> {
     let own = reading.iter().flat_map(|reading| reading.evidence.iter().cloned());
     let mut evidence: Vec<Evidence> = own.map(|evidence| Evidence { confirmed, ..evidence }).collect();
     let native = reading.and_then(|reading| reading.native.as_ref());
@@ -139,9 +151,19 @@ pub struct Look {
 }
 
 /// Looks at one session once.
-pub fn session(socket: &SocketName, name: &str, rows: &[PaneRow], interval: Duration, now: SystemTime) -> Option<Look> {
+pub fn session(
+    socket: &SocketName,
+    name: &str,
+    rows: &[PaneRow],
+    interval: Duration,
+    now: SystemTime,
+) -> Option<Look> {
     let (row, found) = choose(rows)?;
-    let reading = found.runtime.as_ref().zip(found.stat.as_ref()).and_then(|(runtime, stat)| runtimes::native(runtime, stat));
+    let reading = found
+        .runtime
+        .as_ref()
+        .zip(found.stat.as_ref())
+        .and_then(|(runtime, stat)| runtimes::native(runtime, stat));
     let transcript = reading.as_ref().and_then(|reading| reading.transcript.clone());
     let ending = transcript.as_deref().and_then(|path| claude::ending(path).ok()).unwrap_or_default();
     let observation = Observation {

@@ -66,7 +66,11 @@ pub fn arguments(pid: u32) -> Vec<String> {
     if file.take(16 << 10).read_to_end(&mut bytes).is_err() {
         return Vec::new();
     }
-    bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty()).map(|part| text::clean(&String::from_utf8_lossy(part), 512)).collect()
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|part| !part.is_empty())
+        .map(|part| text::clean(&String::from_utf8_lossy(part), 512))
+        .collect()
 }
 
 /// One variable of a process's environment as it was started.
@@ -133,7 +137,10 @@ mod tests {
     fn a_name_with_blanks_and_parentheses_is_read_whole() {
         let line = b"42 (a) (b c) T 1 42 42 34816 43 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 1";
         let stat = parse_stat(line).unwrap();
-        assert_eq!((stat.comm.as_str(), stat.stopped(), stat.foreground, stat.start), ("a) (b c", true, Some(43), 12345));
+        assert_eq!(
+            (stat.comm.as_str(), stat.stopped(), stat.foreground, stat.start),
+            ("a) (b c", true, Some(43), 12345)
+        );
     }
 
     #[test]

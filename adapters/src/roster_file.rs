@@ -26,7 +26,8 @@ fn lines(path: &Path, mistakes: &RosterError) -> String {
 pub fn read(path: &Path) -> Result<Option<Roster>, ReadError> {
     use io::Read;
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_ROSTER_BYTES as u64 + 1).read_to_end(&mut bytes));
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_ROSTER_BYTES as u64 + 1).read_to_end(&mut bytes));
     match read {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -44,7 +45,9 @@ pub fn plane(path: &Path, roster: &Roster, host: &HostId) -> RosterPlane {
         agents: roster
             .agents
             .iter()
-            .filter(|agent| agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(host.as_str())))
+            .filter(|agent| {
+                agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(host.as_str()))
+            })
             .map(|agent| RosterEntry {
                 name: agent.name.clone(),
                 runtime: agent.runtime.clone(),

@@ -155,7 +155,10 @@ impl Tail {
         let same = self.cursor.inode == metadata.ino() && self.cursor.device == metadata.dev();
         let file = match self.file.take() {
             Some(file) if same => file,
-            _ => File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(&self.path)?,
+            _ => File::options()
+                .read(true)
+                .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC)
+                .open(&self.path)?,
         };
         let whole = metadata.len() >= self.cursor.offset + self.skipping;
         if !same || !whole || !self.prefix_holds(&file)? {
@@ -167,7 +170,8 @@ impl Tail {
     }
 
     fn prefix_holds(&self, file: &File) -> io::Result<bool> {
-        Ok(self.cursor.prefix_length == 0 || hash(file, self.cursor.prefix_length)? == Some(self.cursor.prefix_hash))
+        Ok(self.cursor.prefix_length == 0
+            || hash(file, self.cursor.prefix_length)? == Some(self.cursor.prefix_hash))
     }
 
     /// Remembers more of the beginning as it is read.
@@ -184,7 +188,9 @@ impl Tail {
 
 fn hash(file: &File, length: u64) -> io::Result<Option<u32>> {
     let mut buffer = [0; PREFIX as usize];
-    let Some(prefix) = buffer.get_mut(..usize::try_from(length).unwrap_or(usize::MAX)) else { return Ok(None) };
+    let Some(prefix) = buffer.get_mut(..usize::try_from(length).unwrap_or(usize::MAX)) else {
+        return Ok(None);
+    };
     match file.read_exact_at(prefix, 0) {
         Ok(()) => Ok(Some(crc32fast::hash(prefix))),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),

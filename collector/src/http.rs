@@ -87,7 +87,9 @@ async fn metrics(State(pages): State<Pages>, headers: HeaderMap) -> Response {
     let Some(hub) = pages.latch.hub() else { return not_ready() };
     let Ok(snapshot) = hub.scrape().await else { return not_ready() };
     let format = Format::of(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
-    match render(snapshot, &pages.meters, format) {
+    // A large fleet's page takes a while, and nobody else should wait for it.
+    let written = tokio::task::spawn_blocking(move || render(snapshot, &pages.meters, format));
+    match written.await.unwrap_or(Err(std::fmt::Error)) {
         Ok(page) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be written\n").into_response(),
     }

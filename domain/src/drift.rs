@@ -163,7 +163,11 @@ mod tests {
     fn each_kind_has_its_cause() {
         let entry = entry();
         let claude = RuntimeName::new("claude");
-        let unit = UnitState { agent: "coder0".to_owned(), active: "active".to_owned(), enabled: "disabled".to_owned() };
+        let unit = UnitState {
+            agent: "coder0".to_owned(),
+            active: "active".to_owned(),
+            enabled: "disabled".to_owned(),
+        };
         let base = Facts {
             name: "coder0",
             roster: Some(&entry),
@@ -191,6 +195,9 @@ mod tests {
             runtime_seen: None,
         };
         assert_eq!(kinds(&base), []);
-        assert_eq!(kinds(&Facts { roster: None, roster_known: false, session_exists: Some(true), ..base }), []);
+        assert_eq!(
+            kinds(&Facts { roster: None, roster_known: false, session_exists: Some(true), ..base }),
+            []
+        );
     }
 }

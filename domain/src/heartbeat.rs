@@ -78,14 +78,20 @@ impl Heartbeat {
     /// Reads v1. Unknown keys, malformed lines and bad optional values are passed over; only `ts` must be right.
     pub fn parse(text: &str) -> Result<Self, HeartbeatError> {
         let mut ts = None;
-        let mut beat = Self { ts: Wall(0), pid: None, status: None, model: None, interval: None, source: None };
+        let mut beat =
+            Self { ts: Wall(0), pid: None, status: None, model: None, interval: None, source: None };
         for (index, line) in text.lines().enumerate().take(64) {
             let Some((key, value)) = line.split_once('=') else { continue };
             let value = value.trim();
             match key.trim() {
                 "ts" => match Wall::parse_rfc3339(value) {
                     Some(time) => ts = Some(time),
-                    None => return Err(HeartbeatError::BadTime { line: index + 1, value: text::clean(value, 40) }),
+                    None => {
+                        return Err(HeartbeatError::BadTime {
+                            line: index + 1,
+                            value: text::clean(value, 40),
+                        });
+                    }
                 },
                 "pid" => beat.pid = value.parse().ok().filter(|pid| *pid > 0),
                 "status" => beat.status = Status::parse(value),
@@ -126,7 +132,9 @@ pub fn stale_after(interval: Duration) -> Duration {
 /// A positive number of seconds, at most a day.
 pub fn parse_interval(text: &str) -> Option<Duration> {
     let seconds: f64 = text.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok().filter(|interval| !interval.is_zero() && *interval <= MAX_INTERVAL)
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|interval| !interval.is_zero() && *interval <= MAX_INTERVAL)
 }
 
 #[cfg(test)]
@@ -136,7 +144,9 @@ mod tests {
 
     #[test]
     fn v1_is_read_and_what_is_unknown_is_passed_over() {
-        let beat = Heartbeat::parse("ts=2026-11-21T10:00:00Z\npid=42\nstatus=busy\nmodel=m\nfuture=x\nnonsense\n").unwrap();
+        let beat =
+            Heartbeat::parse("ts=2026-11-21T10:00:00Z\npid=42\nstatus=busy\nmodel=m\nfuture=x\nnonsense\n")
+                .unwrap();
         assert_eq!(beat.pid, Some(42));
         assert_eq!(beat.status, Some(Status::Busy));
         assert_eq!(beat.interval, None);
@@ -146,7 +156,10 @@ mod tests {
     #[test]
     fn a_file_without_a_time_is_an_error_that_says_where() {
         assert_eq!(Heartbeat::parse("pid=1\n"), Err(HeartbeatError::NoTime));
-        assert_eq!(Heartbeat::parse("pid=1\nts=soon\n").unwrap_err().to_string(), "line 2: `ts=soon` is not an RFC 3339 time");
+        assert_eq!(
+            Heartbeat::parse("pid=1\nts=soon\n").unwrap_err().to_string(),
+            "line 2: `ts=soon` is not an RFC 3339 time"
+        );
     }
 
     #[test]

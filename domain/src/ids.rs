@@ -9,7 +9,9 @@ pub const MAX_AGENT_NAME: usize = 64;
 const MAX_LABEL: usize = 128;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is not an agent name: {why}; use 1 to 64 letters, digits, `_` or `-`, beginning with a letter or digit")]
+#[error(
+    "{name:?} is not an agent name: {why}; use 1 to 64 letters, digits, `_` or `-`, beginning with a letter or digit"
+)]
 pub struct BadAgentName {
     pub name: String,
     pub why: &'static str,

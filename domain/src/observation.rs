@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::heartbeat;
 use crate::ids::{AgentName, RuntimeName, SessionId, SocketName};
-use crate::readiness::StuckKind;
 use crate::time::Wall;
 
 /// Who looked: the agent's own sidecar has precedence over the host-wide one.
@@ -37,13 +36,23 @@ pub struct Observation {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pane {
-    Alive { id: String, pid: u32, command: String, title: String },
+    Alive {
+        id: String,
+        pid: u32,
+        command: String,
+        title: String,
+    },
     /// `remain-on-exit` kept it.
-    Dead { status: Option<i32>, signal: Option<i32> },
+    Dead {
+        status: Option<i32>,
+        signal: Option<i32>,
+    },
     /// The session is not on the socket.
     Gone,
     /// tmux does not answer; what was known may no longer hold.
-    Unreachable { why: String },
+    Unreachable {
+        why: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +147,71 @@ impl Source {
     }
 }
 
+/// The closed list of reasons to be stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StuckKind {
+    Trust,
+    Login,
+    Dialog,
+    Permission,
+    Question,
+    UsageLimit,
+    Error,
+    ContextFull,
+    Frozen,
+    NoProgress,
+}
+
+impl StuckKind {
+    pub const ALL: [Self; 10] = [
+        Self::Trust,
+        Self::Login,
+        Self::Dialog,
+        Self::Permission,
+        Self::Question,
+        Self::UsageLimit,
+        Self::Error,
+        Self::ContextFull,
+        Self::Frozen,
+        Self::NoProgress,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trust => "trust",
+            Self::Login => "login",
+            Self::Dialog => "dialog",
+            Self::Permission => "permission",
+            Self::Question => "question",
+            Self::UsageLimit => "usage_limit",
+            Self::Error => "error",
+            Self::ContextFull => "context_full",
+            Self::Frozen => "frozen",
+            Self::NoProgress => "no_progress",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// For people: what an agent in this trouble waits for.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Trust => "waits for folder trust",
+            Self::Login => "needs a login",
+            Self::Dialog => "a dialog is open",
+            Self::Permission => "waits for permission",
+            Self::Question => "asks a question",
+            Self::UsageLimit => "usage limit reached",
+            Self::Error => "the turn ended in an error",
+            Self::ContextFull => "context is full",
+            Self::Frozen => "frozen",
+            Self::NoProgress => "no progress since its task",
+        }
+    }
+}
+
 /// A reason why an agent cannot go on by itself, with the line that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
@@ -219,5 +293,7 @@ pub enum SocketState {
     Up,
     /// No server runs there.
     Down,
-    Unreachable { why: String },
+    Unreachable {
+        why: String,
+    },
 }

@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use crate::heartbeat;
+pub use crate::observation::StuckKind;
 use crate::observation::{NativeState, Source};
 use crate::time::{Mono, humanize};
 
@@ -29,7 +30,8 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 6] = [Self::Dead, Self::Stuck, Self::Unknown, Self::Stale, Self::Working, Self::Available];
+    pub const ALL: [Self; 6] =
+        [Self::Dead, Self::Stuck, Self::Unknown, Self::Stale, Self::Working, Self::Available];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,71 +57,6 @@ impl State {
             Self::Unknown => 3,
             Self::Available => 4,
             Self::Working => 5,
-        }
-    }
-}
-
-/// The closed list of reasons to be stuck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StuckKind {
-    Trust,
-    Login,
-    Dialog,
-    Permission,
-    Question,
-    UsageLimit,
-    Error,
-    ContextFull,
-    Frozen,
-    NoProgress,
-}
-
-impl StuckKind {
-    pub const ALL: [Self; 10] = [
-        Self::Trust,
-        Self::Login,
-        Self::Dialog,
-        Self::Permission,
-        Self::Question,
-        Self::UsageLimit,
-        Self::Error,
-        Self::ContextFull,
-        Self::Frozen,
-        Self::NoProgress,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trust => "trust",
-            Self::Login => "login",
-            Self::Dialog => "dialog",
-            Self::Permission => "permission",
-            Self::Question => "question",
-            Self::UsageLimit => "usage_limit",
-            Self::Error => "error",
-            Self::ContextFull => "context_full",
-            Self::Frozen => "frozen",
-            Self::NoProgress => "no_progress",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// For people: what an agent in this trouble waits for.
-    pub fn phrase(self) -> &'static str {
-        match self {
-            Self::Trust => "waits for folder trust",
-            Self::Login => "needs a login",
-            Self::Dialog => "a dialog is open",
-            Self::Permission => "waits for permission",
-            Self::Question => "asks a question",
-            Self::UsageLimit => "usage limit reached",
-            Self::Error => "the turn ended in an error",
-            Self::ContextFull => "context is full",
-            Self::Frozen => "frozen",
-            Self::NoProgress => "no progress since its task",
         }
     }
 }
@@ -225,9 +162,20 @@ pub fn assess(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict 
 
 /// The verdict alone, for whoever knows the next deadline already.
 pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
-    let holding: Vec<EvidenceSignal> =
-        signals.evidence.iter().filter(|evidence| holds(evidence, signals, thresholds, now)).cloned().collect();
-    let say = |state, reason: String, since| Verdict { state, kind: None, reason, since, evidence: holding.clone(), next: None };
+    let holding: Vec<EvidenceSignal> = signals
+        .evidence
+        .iter()
+        .filter(|evidence| holds(evidence, signals, thresholds, now))
+        .cloned()
+        .collect();
+    let say = |state, reason: String, since| Verdict {
+        state,
+        kind: None,
+        reason,
+        since,
+        evidence: holding.clone(),
+        next: None,
+    };
 
     if let Some(reason) = death(signals) {
         return Verdict { evidence: Vec::new(), ..say(State::Dead, reason, None) };
@@ -237,7 +185,10 @@ pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
     }
     if let ProcessSignal::Running { stopped } = signals.process {
         if stopped {
-            return Verdict { kind: Some(StuckKind::Frozen), ..say(State::Stuck, "the process is stopped".to_owned(), None) };
+            return Verdict {
+                kind: Some(StuckKind::Frozen),
+                ..say(State::Stuck, "the process is stopped".to_owned(), None)
+            };
         }
         if let Some(worst) = holding.iter().min_by_key(|evidence| (evidence.source, evidence.kind)) {
             let verdict = say(State::Stuck, worst.kind.phrase().to_owned(), worst.since);
@@ -342,7 +293,10 @@ fn next_change(signals: &Signals, thresholds: &Thresholds, now: Mono, current: &
         }
     }
     if let Some(moved) = signals.last_activity {
-        moments.push((moved.plus(thresholds.activity), "its pane will not have moved for the activity threshold"));
+        moments.push((
+            moved.plus(thresholds.activity),
+            "its pane will not have moved for the activity threshold",
+        ));
     }
     moments.sort();
     moments.into_iter().filter(|(at, _)| *at > now).find_map(|(at, because)| {

@@ -34,7 +34,8 @@ fn state(signals: &Signals, now: i64) -> State {
 fn each_row_gives_way_only_to_the_rows_above_it() {
     let mut signals = quiet();
     assert_eq!(state(&signals, 1), State::Working);
-    signals.native = Some(NativeSignal { state: NativeState::TurnEnded, since: None, source: Source::StateFile });
+    signals.native =
+        Some(NativeSignal { state: NativeState::TurnEnded, since: None, source: Source::StateFile });
     assert_eq!(state(&signals, 1), State::Available);
     signals.native = Some(NativeSignal { state: NativeState::Busy, since: None, source: Source::StateFile });
     assert_eq!(state(&signals, 1), State::Working);
@@ -62,8 +63,10 @@ fn long_idleness_is_available_never_stuck() {
 fn a_limit_holds_until_its_reset_however_old_and_says_when_it_ends() {
     let mut signals = quiet();
     let hour = 3_600_000;
-    signals.heartbeat = Some(BeatSignal { confirmed: Mono(hour), interval: Duration::from_secs(7200), status: None });
-    signals.evidence = vec![EvidenceSignal { kind: StuckKind::UsageLimit, until: Some(Mono(2 * hour)), ..permission() }];
+    signals.heartbeat =
+        Some(BeatSignal { confirmed: Mono(hour), interval: Duration::from_secs(7200), status: None });
+    signals.evidence =
+        vec![EvidenceSignal { kind: StuckKind::UsageLimit, until: Some(Mono(2 * hour)), ..permission() }];
     let verdict = assess(&signals, &Thresholds::default(), Mono(hour));
     assert_eq!((verdict.state, verdict.kind), (State::Stuck, Some(StuckKind::UsageLimit)));
     let next = verdict.next.unwrap();
@@ -103,23 +106,25 @@ fn any_signals() -> impl Strategy<Value = Signals> {
         1 => Just(ProcessSignal::LeftToShell { shell: "bash".to_owned() }),
         1 => Just(ProcessSignal::Unknown),
     ];
-    let evidence = (0usize..StuckKind::ALL.len(), time(), proptest::option::of(time())).prop_map(|(kind, at, until)| {
-        EvidenceSignal {
-            kind: StuckKind::ALL[kind],
-            line: String::new(),
-            source: Source::Screen,
-            since: None,
-            confirmed: Mono(at),
-            until: until.map(Mono),
-        }
-    });
+    let evidence =
+        (0usize..StuckKind::ALL.len(), time(), proptest::option::of(time())).prop_map(|(kind, at, until)| {
+            EvidenceSignal {
+                kind: StuckKind::ALL[kind],
+                line: String::new(),
+                source: Source::Screen,
+                since: None,
+                confirmed: Mono(at),
+                until: until.map(Mono),
+            }
+        });
     let beat = (time(), 1u64..100, 0u8..3).prop_map(|(at, secs, status)| BeatSignal {
         confirmed: Mono(at),
         interval: Duration::from_secs(secs),
         status: [None, Some(heartbeat::Status::Ok), Some(heartbeat::Status::Busy)][usize::from(status)],
     });
     let native = (0usize..4).prop_map(|state| NativeSignal {
-        state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting][state],
+        state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting]
+            [state],
         since: None,
         source: Source::Hook,
     });
@@ -148,7 +153,10 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
     let stopped = matches!(signals.process, ProcessSignal::Running { stopped: true });
     let fresh = |at: Mono, by: Duration| now.0 - at.0 <= by.as_millis() as i64;
     let interval = signals.heartbeat.map_or(INTERVAL, |beat| beat.interval);
-    let evidence = signals.evidence.iter().any(|e| e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset));
+    let evidence = signals
+        .evidence
+        .iter()
+        .any(|e| e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset));
     let native = signals.native.map(|native| native.state);
     let busy = matches!(native, Some(NativeState::Busy | NativeState::Background));
     let over = native == Some(NativeState::TurnEnded);

@@ -120,7 +120,10 @@ mod tests {
     fn rfc3339_round_trips_and_tolerates_extremes() {
         let time = Wall::parse_rfc3339("2026-11-21T10:16:58.932Z").unwrap();
         assert_eq!(time.to_rfc3339(), "2026-11-21T10:16:58.932Z");
-        assert_eq!(Wall::parse_rfc3339("2026-11-21T12:16:58+02:00").unwrap().to_rfc3339(), "2026-11-21T10:16:58Z");
+        assert_eq!(
+            Wall::parse_rfc3339("2026-11-21T12:16:58+02:00").unwrap().to_rfc3339(),
+            "2026-11-21T10:16:58Z"
+        );
         assert!(Wall::parse_rfc3339("yesterday").is_none());
         assert!(!Wall(i64::MAX).to_rfc3339().is_empty());
         assert!(!Wall(i64::MIN).to_rfc3339().is_empty());
@@ -135,8 +138,9 @@ mod tests {
 
     #[test]
     fn people_read_two_units_at_most() {
-        let shown: Vec<String> =
-            [0, 59, 60, 3599, 3600, 11_100, 86_400, 187_200].map(|s| humanize(Duration::from_secs(s))).to_vec();
+        let shown: Vec<String> = [0, 59, 60, 3599, 3600, 11_100, 86_400, 187_200]
+            .map(|s| humanize(Duration::from_secs(s)))
+            .to_vec();
         assert_eq!(shown, ["0s", "59s", "1m", "59m", "1h", "3h 5m", "1d", "2d 4h"]);
     }
 }

@@ -35,7 +35,9 @@ impl Home {
         let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
         let config = var("XDG_CONFIG_HOME").or_else(|| under_home(".config"));
         let root = var("MOSAIC_HOME").or_else(|| under_home(".config/mosaic")).ok_or(NoHome)?;
-        let state = var("XDG_STATE_HOME").or_else(|| under_home(".local/state")).map_or_else(|| root.join("state"), |dir| dir.join("mosaic"));
+        let state = var("XDG_STATE_HOME")
+            .or_else(|| under_home(".local/state"))
+            .map_or_else(|| root.join("state"), |dir| dir.join("mosaic"));
         let runtime = var("XDG_RUNTIME_DIR").map_or_else(|| state.join("run"), |dir| dir.join("mosaic"));
         let units = config.map_or_else(|| root.join("systemd/user"), |dir| dir.join("systemd/user"));
         Ok(Self { root, runtime, state, units })
@@ -83,7 +85,13 @@ fn seconds(name: &str, default: Duration) -> (Duration, Option<String>) {
         Some(interval) => (interval, None),
         None => {
             let shown = fleet_domain::text::clean(&value, 40);
-            (default, Some(format!("{name}={shown} is not a positive number of seconds; {} is used", default.as_secs())))
+            (
+                default,
+                Some(format!(
+                    "{name}={shown} is not a positive number of seconds; {} is used",
+                    default.as_secs()
+                )),
+            )
         }
     }
 }
@@ -101,10 +109,14 @@ pub fn expand(path: &str, var: impl Fn(&str) -> Option<String>) -> PathBuf {
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let (name, length) = match after.strip_prefix('{').and_then(|inner| inner.find('}').map(|end| (&inner[..end], end + 2))) {
+        let (name, length) = match after
+            .strip_prefix('{')
+            .and_then(|inner| inner.find('}').map(|end| (&inner[..end], end + 2)))
+        {
             Some(found) => found,
             None => {
-                let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
+                let end =
+                    after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
                 (&after[..end], end)
             }
         };
@@ -122,7 +134,9 @@ pub fn expand(path: &str, var: impl Fn(&str) -> Option<String>) -> PathBuf {
 pub fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     match std::env::var("HOME") {
-        Ok(home) if home.len() > 1 && text.starts_with(&format!("{home}/")) => format!("~{}", &text[home.len()..]),
+        Ok(home) if home.len() > 1 && text.starts_with(&format!("{home}/")) => {
+            format!("~{}", &text[home.len()..])
+        }
         _ => text,
     }
 }
@@ -132,7 +146,9 @@ mod tests {
     use super::*;
 
     fn home(vars: &[(&str, &str)]) -> Result<Home, NoHome> {
-        Home::from_vars(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
+        Home::from_vars(|name| {
+            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value))
+        })
     }
 
     #[test]
@@ -145,7 +161,8 @@ mod tests {
 
     #[test]
     fn variables_override_and_nothing_at_all_is_an_error() {
-        let home = home(&[("MOSAIC_HOME", "/m"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s")]).unwrap();
+        let home =
+            home(&[("MOSAIC_HOME", "/m"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s")]).unwrap();
         assert_eq!(home.heartbeat("a"), Path::new("/m/fleet/run/a.hb"));
         assert_eq!(home.collector_socket(), Path::new("/r/mosaic/collector.sock"));
         assert_eq!(home.store(), Path::new("/s/mosaic/register.sqlite3"));

@@ -9,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{filter, fmt};
 
 use crate::config::{Config, Options};
+use crate::notify::{NotifyState, tell};
 use crate::uplink::Uplink;
 use crate::watcher::Watcher;
 
@@ -21,7 +22,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     let result = runtime.block_on(serve(config));
     // A wedged tmux or disk may still hold a blocking thread: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -41,7 +43,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let uplink = Uplink::start(&config);
     let mut watcher = Watcher::new(config, uplink)?;
     let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    tell(NotifyState::Ready);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -50,12 +52,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             () = watcher.turn(watchdog) => {}
         }
     }
-    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    tell(NotifyState::Stopping);
     let _ = tokio::time::timeout(DRAIN, watcher.drain()).await;
     Ok(())
-}
-
-/// Without systemd there is nobody to tell.
-pub(crate) fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
-    let _ = sd_notify::notify(state);
 }

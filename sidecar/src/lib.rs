@@ -14,6 +14,7 @@
 pub mod app;
 pub mod backoff;
 pub mod config;
+mod notify;
 mod units;
 mod uplink;
 mod usage;

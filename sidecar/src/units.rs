@@ -31,7 +31,10 @@ async fn run(mut names: watch::Receiver<Vec<String>>, planes: mpsc::Sender<Syste
 }
 
 /// Ends well only when nobody listens any more.
-async fn session(names: &mut watch::Receiver<Vec<String>>, planes: &mpsc::Sender<SystemdPlane>) -> Result<(), String> {
+async fn session(
+    names: &mut watch::Receiver<Vec<String>>,
+    planes: &mpsc::Sender<SystemdPlane>,
+) -> Result<(), String> {
     let systemd = Systemd::connect().await.map_err(|error| error.to_string())?;
     let mut changes = systemd.changes().await.map_err(|error| error.to_string())?;
     loop {

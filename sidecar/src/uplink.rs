@@ -78,7 +78,9 @@ impl Link {
         loop {
             match self.session(&mut backoff).await {
                 Ok(()) => tracing::info!("the collector ended the stream"),
-                Err(error) if !told => tracing::info!("no collector at {}: {error:#}; trying again", self.socket.display()),
+                Err(error) if !told => {
+                    tracing::info!("no collector at {}: {error:#}; trying again", self.socket.display())
+                }
                 Err(error) => tracing::debug!("no collector: {error:#}"),
             }
             told = true;
@@ -107,7 +109,8 @@ impl Link {
         let Some(first) = down.message().await? else { return Ok(()) };
         tracing::info!("reporting to {}", self.socket.display());
         backoff.reset();
-        let mut connected = self.deliver(first).await && self.events.send(FromCollector::Connected(sender)).await.is_ok();
+        let mut connected =
+            self.deliver(first).await && self.events.send(FromCollector::Connected(sender)).await.is_ok();
         let result = loop {
             if !connected {
                 return Ok(());

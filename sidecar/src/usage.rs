@@ -69,13 +69,18 @@ impl Sources {
     pub(crate) fn follow(&mut self, path: &Path, owner: &Owner) {
         // A name that is no text cannot be asked for on the wire; no runtime writes one.
         if !self.sources.contains_key(path) && path.to_str().is_some() {
-            self.sources.insert(path.to_owned(), Source { owner: owner.clone(), progress: Progress::Unasked, stirred: true });
+            self.sources.insert(
+                path.to_owned(),
+                Source { owner: owner.clone(), progress: Progress::Unasked, stirred: true },
+            );
         }
     }
 
     /// Forgets what nobody owns any more, once all of it is reported.
     pub(crate) fn retain(&mut self, owned: impl Fn(&Owner) -> bool) {
-        self.sources.retain(|_, source| owned(&source.owner) || (source.stirred && !matches!(source.progress, Progress::Unasked)));
+        self.sources.retain(|_, source| {
+            owned(&source.owner) || (source.stirred && !matches!(source.progress, Progress::Unasked))
+        });
     }
 
     pub(crate) fn stir(&mut self, path: &Path) -> bool {
@@ -133,7 +138,10 @@ impl Sources {
             match &mut source.progress {
                 Progress::Unasked => {
                     let source_id = path.display().to_string();
-                    if link.try_send(message(Message::CursorQuery(pb::CursorQuery { source: source_id }))).is_ok() {
+                    if link
+                        .try_send(message(Message::CursorQuery(pb::CursorQuery { source: source_id })))
+                        .is_ok()
+                    {
                         source.progress = Progress::Asking;
                     }
                 }
@@ -182,7 +190,8 @@ impl Source {
         }
         let unreadable = std::mem::take(unreadable);
         let records: Vec<Record> = records.into_values().collect();
-        let chunks: Vec<&[Record]> = if records.is_empty() { vec![&[]] } else { records.chunks(MAX_RECORDS).collect() };
+        let chunks: Vec<&[Record]> =
+            if records.is_empty() { vec![&[]] } else { records.chunks(MAX_RECORDS).collect() };
         let last = chunks.len() - 1;
         for (index, chunk) in chunks.into_iter().enumerate() {
             // Until the last chunk is durable, nothing of the stretch counts as read.

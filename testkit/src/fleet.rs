@@ -31,7 +31,8 @@ impl Daemon {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         let mut command = home.command(bin(program)?);
         command.args(args).envs(env.iter().copied());
-        let child: Child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().context("start")?;
+        let child: Child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().context("start")?;
         Ok(Self { child: Owned(child), log })
     }
 
@@ -73,8 +74,10 @@ impl Daemon {
 /// When it does not come up; the message has its log.
 pub fn collector(home: &TestHome, http: &str) -> Result<Daemon> {
     let daemon = Daemon::start(home, "fleet-collector", &["--http", http], &[])?;
-    wait_until(PATIENCE, "the collector's answer", || fleet(home, &["ps", "--json"]).and_then(|out| out.from_collector()))
-        .with_context(|| daemon.log())?;
+    wait_until(PATIENCE, "the collector's answer", || {
+        fleet(home, &["ps", "--json"]).and_then(|out| out.from_collector())
+    })
+    .with_context(|| daemon.log())?;
     Ok(daemon)
 }
 
@@ -114,7 +117,8 @@ impl Said {
     /// # Errors
     /// When stdout is no JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.stdout).with_context(|| format!("exit {}: {}{}", self.code, self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .with_context(|| format!("exit {}: {}{}", self.code, self.stdout, self.stderr))
     }
 }
 
@@ -123,7 +127,8 @@ impl Said {
 /// # Errors
 /// When it cannot be run at all.
 pub fn fleet(home: &TestHome, args: &[&str]) -> Result<Said> {
-    let Output { status, stdout, stderr } = home.command(bin("fleet")?).args(args).output().context("run fleet")?;
+    let Output { status, stdout, stderr } =
+        home.command(bin("fleet")?).args(args).output().context("run fleet")?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(Said { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) })
 }

@@ -11,7 +11,8 @@ use serde_json::Value;
 fn by_name(catalogue: &Value) -> BTreeMap<String, (Value, Vec<String>)> {
     let metrics = catalogue.get("metrics").unwrap_or(catalogue).as_array().unwrap();
     let labels = |metric: &Value| {
-        let mut labels: Vec<String> = metric["labels"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned()).collect();
+        let mut labels: Vec<String> =
+            metric["labels"].as_array().unwrap().iter().map(|l| l.as_str().unwrap().to_owned()).collect();
         labels.sort();
         labels
     };

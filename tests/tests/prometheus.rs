@@ -1,6 +1,5 @@
 //! A real Prometheus scrapes a real collector; every query of the dashboard and every rule is executed there.
 #![expect(clippy::disallowed_methods, reason = "starts Prometheus and the checker of dashboards")]
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::TcpListener;
@@ -42,7 +41,8 @@ fn get(port: u16, path: &str) -> Result<String> {
 
 #[test]
 fn every_query_of_the_dashboards_and_rules_is_answered_by_a_real_prometheus() {
-    let found = Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found =
+        Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if require_or_skip("prometheus", found).is_none() {
         return;
     }
@@ -104,6 +104,7 @@ fn every_query_of_the_dashboards_and_rules_is_answered_by_a_real_prometheus() {
         .args(["--prometheus", &format!("http://127.0.0.1:{port}")])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    let text =
+        String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{text}");
 }

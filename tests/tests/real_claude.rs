@@ -15,7 +15,11 @@ fn a_real_agent_works_asks_waits_and_dies_in_fleet_ps() {
     let home = TestHome::new().unwrap();
     let tmux = PrivateTmux::named(&home, "mosaic-fleet").unwrap();
     let stub = ModelStub::start().unwrap();
-    write_roster(&home, "version: 1\ntmux: {socket_name: mosaic-fleet}\nagents: [{name: coder0, runtime: claude}]\n").unwrap();
+    write_roster(
+        &home,
+        "version: 1\ntmux: {socket_name: mosaic-fleet}\nagents: [{name: coder0, runtime: claude}]\n",
+    )
+    .unwrap();
     let _collector = collector(&home, "off").unwrap();
     let _sidecar = sidecar(&home, &["--host"]).unwrap();
     let session = claude.launch(&tmux, &home, "coder0", &stub).unwrap();
@@ -49,18 +53,28 @@ fn a_real_agent_works_asks_waits_and_dies_in_fleet_ps() {
         let agent = agent(&home, "coder0")?;
         let today = &agent["tokensToday"];
         let seen = (today["input"].as_u64(), today["output"].as_u64(), today["cacheRead"].as_u64());
-        ensure!(seen == (Some(truth.input), Some(truth.output), Some(truth.cache_read)), "{seen:?} of {truth:?}");
+        ensure!(
+            seen == (Some(truth.input), Some(truth.output), Some(truth.cache_read)),
+            "{seen:?} of {truth:?}"
+        );
         Ok(())
     })
     .unwrap();
 
     let explained = fleet::fleet(&home, &["explain", "coder0"]).unwrap();
-    assert!(explained.stdout.contains("available") && explained.stdout.contains("state-file"), "{}", explained.stdout);
+    assert!(
+        explained.stdout.contains("available") && explained.stdout.contains("state-file"),
+        "{}",
+        explained.stdout
+    );
 
     let pid = nix::unistd::Pid::from_raw(i32::try_from(session.pid()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     wait_for_state(&home, "coder0", "dead").unwrap();
     // The state file it left behind says idle for ever; nobody believes it.
-    let direct = fleet::fleet(&home, &["--collector", "unix:///nonexistent/sock", "ps", "--json"]).unwrap().json().unwrap();
+    let direct = fleet::fleet(&home, &["--collector", "unix:///nonexistent/sock", "ps", "--json"])
+        .unwrap()
+        .json()
+        .unwrap();
     assert_eq!(direct["items"][0]["readiness"], "dead", "{direct}");
 }

@@ -31,8 +31,13 @@ impl World {
     }
 
     fn roster(&self, names: &[&str]) -> PathBuf {
-        let agents: String = names.iter().map(|name| format!("  - {{name: {name}, runtime: claude}}\n")).collect();
-        write_roster(&self.home, &format!("version: 1\ntmux: {{socket_name: mosaic-fleet}}\nagents:\n{agents}")).unwrap()
+        let agents: String =
+            names.iter().map(|name| format!("  - {{name: {name}, runtime: claude}}\n")).collect();
+        write_roster(
+            &self.home,
+            &format!("version: 1\ntmux: {{socket_name: mosaic-fleet}}\nagents:\n{agents}"),
+        )
+        .unwrap()
     }
 
     fn ps(&self) -> Value {
@@ -77,7 +82,8 @@ fn an_agent_is_followed_through_its_states_and_its_tokens_to_the_last() {
     let wanted = billed.tokens;
     wait_until(PATIENCE, "every token", || {
         let seen = tokens(&agent(&world.home, "coder0")?);
-        let wanted = (wanted.input, wanted.output, wanted.cache_read, wanted.cache_write_5m, wanted.cache_write_1h);
+        let wanted =
+            (wanted.input, wanted.output, wanted.cache_read, wanted.cache_write_5m, wanted.cache_write_1h);
         ensure!(seen == wanted, "{seen:?} of {wanted:?}");
         Ok(())
     })
@@ -98,7 +104,12 @@ fn a_heartbeat_file_is_written_for_readers_of_v1_and_says_what_the_runtime_answe
     let path = world.home.mosaic_home().join("fleet/run/coder0.hb");
     let text = wait_until(PATIENCE, "the heartbeat file", || std::fs::read_to_string(&path)).unwrap();
     assert!(text.contains(&format!("pid={}\n", coder.pid())), "{text}");
-    assert!(text.contains("status=ok\n") && text.contains("interval=15\n") && text.contains("source=state-file\n"), "{text}");
+    assert!(
+        text.contains("status=ok\n")
+            && text.contains("interval=15\n")
+            && text.contains("source=state-file\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -145,7 +156,10 @@ fn a_restarted_collector_and_sidecar_count_nothing_twice_and_lose_nothing() {
     let wanted = coder.billed().tokens;
     wait_until(PATIENCE, "every token, once", || {
         let seen = tokens(&agent(&world.home, "coder0")?);
-        ensure!(seen.0 == wanted.input && seen.1 == wanted.output && seen.4 == wanted.cache_write_1h, "{seen:?} of {wanted:?}");
+        ensure!(
+            seen.0 == wanted.input && seen.1 == wanted.output && seen.4 == wanted.cache_write_1h,
+            "{seen:?} of {wanted:?}"
+        );
         Ok(())
     })
     .unwrap();
@@ -210,7 +224,10 @@ fn bad_input_is_a_counted_skip_and_nothing_else_is_affected() {
     }
     file.write_all(b"\n").unwrap();
     // A hostile title, and a heartbeat directory with nonsense in it.
-    world.tmux.run(["select-pane", "-t", "=coder1:", "-T", "$(touch /tmp/x)`id`;rm\u{202e}\u{200b}"]).unwrap();
+    world
+        .tmux
+        .run(["select-pane", "-t", "=coder1:", "-T", "$(touch /tmp/x)`id`;rm\u{202e}\u{200b}"])
+        .unwrap();
     let heartbeats = world.home.mosaic_home().join("fleet/run");
     std::fs::create_dir_all(&heartbeats).unwrap();
     std::fs::write(heartbeats.join("coder1.hb.bak"), b"\xff\x00ts=").unwrap();
@@ -223,10 +240,18 @@ fn bad_input_is_a_counted_skip_and_nothing_else_is_affected() {
     .map_err(|error| format!("{error}\n{}\n{}", sidecar.log(), collector.log()))
     .unwrap();
     // A roster that breaks is told; the last good one stays.
-    std::fs::write(world.home.mosaic_home().join("fleet/roster.yaml"), "version: 1\nagents:\n  - name: ../etc\n    runtime: pi\n").unwrap();
+    std::fs::write(
+        world.home.mosaic_home().join("fleet/roster.yaml"),
+        "version: 1\nagents:\n  - name: ../etc\n    runtime: pi\n",
+    )
+    .unwrap();
     wait_until(PATIENCE, "the roster's mistake on stderr", || {
         let said = fleet::fleet(&world.home, &["ps"])?;
-        ensure!(said.stderr.contains("line 3") && said.stderr.contains("not an agent name"), "{}", said.stderr);
+        ensure!(
+            said.stderr.contains("line 3") && said.stderr.contains("not an agent name"),
+            "{}",
+            said.stderr
+        );
         Ok(())
     })
     .unwrap();

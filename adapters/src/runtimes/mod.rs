@@ -40,7 +40,9 @@ impl Program<'_> {
 
     /// The script that an interpreter runs, if it is one.
     fn script(&self) -> Option<&str> {
-        if !matches!(self.comm, "node" | "bun" | "deno" | "MainThread") && !matches!(self.name(), "node" | "bun" | "deno") {
+        if !matches!(self.comm, "node" | "bun" | "deno" | "MainThread")
+            && !matches!(self.name(), "node" | "bun" | "deno")
+        {
             return None;
         }
         self.arguments.iter().skip(1).find(|argument| !argument.starts_with('-')).map(String::as_str)
@@ -72,7 +74,11 @@ pub fn screen_is_of(runtime: &RuntimeName, screen: &str) -> bool {
 
 /// The last lines that are not blank, borders and blanks cut.
 fn last_lines(screen: &str, count: usize) -> Vec<&str> {
-    let mut lines: Vec<&str> = screen.lines().map(|line| line.trim_matches([' ', '│', '┃', '╹', '▀'])).filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<&str> = screen
+        .lines()
+        .map(|line| line.trim_matches([' ', '│', '┃', '╹', '▀']))
+        .filter(|line| !line.is_empty())
+        .collect();
     lines.split_off(lines.len().saturating_sub(count))
 }
 
@@ -106,10 +112,16 @@ mod tests {
     fn runtimes_are_recognised_however_they_were_started() {
         assert_eq!(seen("claude", &["claude", "--model", "x"]), Some("claude"));
         assert_eq!(seen("2.1.197", &["/home/u/.local/bin/claude"]), Some("claude"));
-        assert_eq!(seen("node", &["node", "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"]), Some("claude"));
+        assert_eq!(
+            seen("node", &["node", "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"]),
+            Some("claude")
+        );
         assert_eq!(seen("node", &["node", "/usr/local/bin/codex"]), Some("codex"));
         assert_eq!(seen("codex", &["/x/vendor/codex", "--no-daemon"]), Some("codex"));
-        assert_eq!(seen("MainThread", &["node", "--no-warnings", "/x/@openai/codex/bin/codex.js"]), Some("codex"));
+        assert_eq!(
+            seen("MainThread", &["node", "--no-warnings", "/x/@openai/codex/bin/codex.js"]),
+            Some("codex")
+        );
         assert_eq!(seen("opencode", &["opencode", "--port", "1"]), Some("opencode"));
         assert_eq!(seen("pi", &["pi"]), Some("pi"));
         assert_eq!(seen("node", &["node", "/x/@mariozechner/pi-coding-agent/dist/cli.js"]), Some("pi"));

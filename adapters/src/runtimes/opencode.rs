@@ -9,5 +9,7 @@ pub(super) fn recognise(program: &Program<'_>) -> bool {
 }
 
 pub(super) fn recognises(screen: &str) -> bool {
-    super::last_lines(screen, 8).iter().any(|line| line.contains("ctrl+p commands") || line.contains("esc interrupt") || line.contains("enter confirm"))
+    super::last_lines(screen, 8).iter().any(|line| {
+        line.contains("ctrl+p commands") || line.contains("esc interrupt") || line.contains("enter confirm")
+    })
 }

@@ -66,8 +66,22 @@ fn parse_row(line: &str) -> Option<PaneRow> {
     let escaped = (!line.contains(SEPARATOR)).then(|| line.replace("\\037", &SEPARATOR.to_string()));
     let line = escaped.as_deref().unwrap_or(line);
     let fields: Vec<&str> = line.splitn(FIELDS.len(), SEPARATOR).collect();
-    let [session, pane, pid, dead, status, signal, active, pane_at, window_at, session_at, tty, server, command, title] =
-        fields[..].try_into().ok()?;
+    let [
+        session,
+        pane,
+        pid,
+        dead,
+        status,
+        signal,
+        active,
+        pane_at,
+        window_at,
+        session_at,
+        tty,
+        server,
+        command,
+        title,
+    ] = fields[..].try_into().ok()?;
     if session.is_empty() || !pane.starts_with('%') {
         return None;
     }
@@ -99,16 +113,36 @@ mod tests {
 
     #[test]
     fn a_row_keeps_blanks_and_odd_titles() {
-        let text = line(["my session", "%3", "42", "0", "", "", "11", "", "1700000000", "5", "/dev/pts/3", "7", "node", "a\u{1f}b \u{1b}[31m"]);
+        let text = line([
+            "my session",
+            "%3",
+            "42",
+            "0",
+            "",
+            "",
+            "11",
+            "",
+            "1700000000",
+            "5",
+            "/dev/pts/3",
+            "7",
+            "node",
+            "a\u{1f}b \u{1b}[31m",
+        ]);
         let (rows, malformed) = parse_panes(text.as_bytes());
         assert_eq!(malformed, 0);
-        assert_eq!((rows[0].session.as_str(), rows[0].activity, rows[0].active), ("my session", Some(1_700_000_000), true));
+        assert_eq!(
+            (rows[0].session.as_str(), rows[0].activity, rows[0].active),
+            ("my session", Some(1_700_000_000), true)
+        );
         assert_eq!(rows[0].title, "a b [31m");
     }
 
     #[test]
     fn what_has_another_shape_is_counted() {
-        let bad = [line(["", "%1", "1", "0", "", "", "", "", "", "", "", "1", "", ""]), "nonsense".to_owned()].join("\n");
+        let bad =
+            [line(["", "%1", "1", "0", "", "", "", "", "", "", "", "1", "", ""]), "nonsense".to_owned()]
+                .join("\n");
         assert_eq!(parse_panes(bad.as_bytes()), (Vec::new(), 2));
     }
 

@@ -136,7 +136,8 @@ impl Server {
         command: &[String],
     ) -> Result<(), TmuxError> {
         // The fleet's own server is the same whatever the user's tmux.conf says; a running one reads no file anyway.
-        let mut args: Vec<OsString> = if self.socket.is_default() { Vec::new() } else { vec!["-f".into(), "/dev/null".into()] };
+        let mut args: Vec<OsString> =
+            if self.socket.is_default() { Vec::new() } else { vec!["-f".into(), "/dev/null".into()] };
         args.extend(["new-session", "-d", "-s", name].map(OsString::from));
         if let Some(directory) = directory {
             args.extend(["-c".into(), directory.into()]);
@@ -153,7 +154,9 @@ impl Server {
 
     /// Sets an option of one session, exactly.
     pub async fn set_option(&self, session: &str, option: &str, value: &str) -> Result<(), TmuxError> {
-        self.run("set-option", &["set-option", "-t", &format!("{}:", exact(session)), option, value]).await.map(drop)
+        self.run("set-option", &["set-option", "-t", &format!("{}:", exact(session)), option, value])
+            .await
+            .map(drop)
     }
 
     /// Ends one session, exactly; one that is not there is already ended.
@@ -184,7 +187,11 @@ impl Server {
         Ok((version, shown))
     }
 
-    async fn run(&self, what: &'static str, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<Vec<u8>, TmuxError> {
+    async fn run(
+        &self,
+        what: &'static str,
+        args: &[impl AsRef<std::ffi::OsStr>],
+    ) -> Result<Vec<u8>, TmuxError> {
         let output = self.output(args).await?;
         if output.status.success() {
             return Ok(output.stdout);
@@ -219,7 +226,10 @@ impl Server {
     fn refusal(&self, what: &'static str, output: &std::process::Output) -> TmuxError {
         let message = text::clean(&String::from_utf8_lossy(&output.stderr), 200);
         // tmux says either, depending on whether the socket's file is there.
-        if message.starts_with("no server running") || message.starts_with("error connecting") || message.contains("server exited") {
+        if message.starts_with("no server running")
+            || message.starts_with("error connecting")
+            || message.contains("server exited")
+        {
             return self.no_server();
         }
         TmuxError::Failed { socket: self.shown(), command: what, message }
@@ -240,7 +250,9 @@ fn exact(name: &str) -> String {
 
 /// `$TMUX_TMPDIR/tmux-<uid>`, default `/tmp/tmux-<uid>`.
 pub fn default_socket_dir() -> PathBuf {
-    let base = std::env::var_os("TMUX_TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    let base = std::env::var_os("TMUX_TMPDIR")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     base.join(format!("tmux-{}", nix::unistd::getuid()))
 }
 
@@ -257,7 +269,9 @@ mod tests {
 
     #[test]
     fn versions_of_all_kinds_are_read() {
-        for (text, version) in [("tmux 3.3a\n", Version(3, 3)), ("tmux next-3.6", Version(3, 6)), ("tmux 3.5-rc", Version(3, 5))] {
+        for (text, version) in
+            [("tmux 3.3a\n", Version(3, 3)), ("tmux next-3.6", Version(3, 6)), ("tmux 3.5-rc", Version(3, 5))]
+        {
             assert_eq!(Version::parse(text), Some(version));
         }
         assert_eq!(Version::parse("screen 4"), None);

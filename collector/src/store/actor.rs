@@ -26,7 +26,7 @@ const USAGE_QUEUE: usize = 32;
 const TRANSITION_QUEUE: usize = 8_192;
 const QUESTION_QUEUE: usize = 64;
 /// Rows in one transaction, so that an acknowledgement is never far away and a long transcript costs little memory.
-const MAX_ROWS: usize = 2_048;
+const MAX_ROWS: usize = 1_024;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);

@@ -58,7 +58,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
+    pub(super) fn boxed() -> Box<Self> {
+        Box::new(Self::new())
+    }
+
+    fn new() -> Self {
         Self {
             roster: None,
             position: usize::MAX,

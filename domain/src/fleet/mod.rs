@@ -58,12 +58,13 @@ pub struct Host {
 
 pub struct Fleet {
     thresholds: Thresholds,
-    agents: BTreeMap<AgentKey, Entry>,
+    /// Boxed, as the tree's nodes are half empty.
+    agents: BTreeMap<AgentKey, Box<Entry>>,
     hosts: BTreeMap<(TenantId, HostId), Host>,
     reporters: BTreeMap<ReporterId, Reporter>,
     deadlines: BTreeSet<(Mono, AgentKey)>,
     /// Sessions that nobody reports now, for when they come back.
-    absent: BTreeMap<AgentKey, Entry>,
+    absent: BTreeMap<AgentKey, Box<Entry>>,
     generation: u64,
     refused: u64,
 }
@@ -145,7 +146,8 @@ impl Fleet {
     /// Every agent without its signals, hosts in order, and within a host as the roster has them, then unmanaged
     /// sessions by name.
     pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
-        let rows: Vec<(&AgentKey, &Entry)> = self.agents.iter().collect();
+        let rows: Vec<(&AgentKey, &Entry)> =
+            self.agents.iter().map(|(key, entry)| (key, entry.as_ref())).collect();
         let mut views = Vec::with_capacity(rows.len());
         for on_host in rows.chunk_by(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
             let Some((first, last)) = on_host.first().zip(on_host.last()) else { continue };
@@ -239,7 +241,7 @@ impl Fleet {
         let entry = self
             .agents
             .entry(key.clone())
-            .or_insert_with(|| self.absent.remove(&key).unwrap_or_else(Entry::new));
+            .or_insert_with(|| self.absent.remove(&key).unwrap_or_else(Entry::boxed));
         if let Some(place) = place {
             entry.place(place);
         }
@@ -305,14 +307,14 @@ impl Fleet {
     /// The entry of a session that is reported now, with what is remembered of it.
     fn admit(&mut self, key: &AgentKey) -> &mut Entry {
         let absent = &mut self.absent;
-        self.agents.entry(key.clone()).or_insert_with(|| absent.remove(key).unwrap_or_else(Entry::new))
+        self.agents.entry(key.clone()).or_insert_with(|| absent.remove(key).unwrap_or_else(Entry::boxed))
     }
 
     fn absent_entry(&mut self, key: AgentKey) -> &mut Entry {
         if self.absent.len() >= MAX_ABSENT && !self.absent.contains_key(&key) {
             self.absent.pop_first();
         }
-        self.absent.entry(key).or_insert_with(Entry::new)
+        self.absent.entry(key).or_insert_with(Entry::boxed)
     }
 
     fn keys_of(&self, tenant: &TenantId, host: &HostId) -> BTreeSet<AgentKey> {

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{AgentName, RuntimeName, SocketName};
-use crate::observation::{Beat, Evidence, Native, NativeState, Process, RosterEntry, RosterPlane, SocketPlane, Source};
+use crate::observation::{
+    Beat, Evidence, Native, NativeState, Process, RosterEntry, RosterPlane, SocketPlane, Source,
+};
 use crate::readiness::{State, StuckKind};
 
 const R: ReporterId = ReporterId(1);
@@ -17,7 +19,12 @@ fn seen(session: &str, state: NativeState) -> Observation {
     Observation {
         socket: SocketName::new("mosaic-fleet"),
         session: session.to_owned(),
-        pane: Pane::Alive { id: "%1".to_owned(), pid: 10, command: "claude".to_owned(), title: String::new() },
+        pane: Pane::Alive {
+            id: "%1".to_owned(),
+            pid: 10,
+            command: "claude".to_owned(),
+            title: String::new(),
+        },
         process: Process::Running { pid: 10, name: "claude".to_owned(), stopped: false },
         runtime: Some(RuntimeName::new("claude")),
         native: Some(Native { state, since: None, source: Source::StateFile }),
@@ -99,7 +106,12 @@ fn a_session_is_seen_works_and_dies_each_change_told_once() {
     assert_eq!(transitions(&observe(&mut fleet, R, seen("a", NativeState::Busy), 20)), []);
     let ended = observe(&mut fleet, R, seen("a", NativeState::TurnEnded), 30);
     assert_eq!(transitions(&ended), [(Some(State::Working), State::Available)]);
-    let gone = observe(&mut fleet, R, Observation { process: Process::Exited, ..seen("a", NativeState::TurnEnded) }, 40);
+    let gone = observe(
+        &mut fleet,
+        R,
+        Observation { process: Process::Exited, ..seen("a", NativeState::TurnEnded) },
+        40,
+    );
     assert_eq!(transitions(&gone), [(Some(State::Available), State::Dead)]);
 }
 
@@ -122,9 +134,14 @@ fn nothing_on_the_socket_is_invisible_and_the_roster_is_complete() {
     let list = fleet.list(now(2), Wall(0));
     let shown: Vec<_> = list
         .iter()
-        .map(|view| (view.name.as_str(), view.managed, view.drift.iter().map(|d| d.kind.flag()).collect::<Vec<_>>()))
+        .map(|view| {
+            (view.name.as_str(), view.managed, view.drift.iter().map(|d| d.kind.flag()).collect::<Vec<_>>())
+        })
         .collect();
-    assert_eq!(shown, [("lead", true, vec!["MISSING"]), ("coder0", true, vec![]), ("zed", false, vec!["UNMANAGED"])]);
+    assert_eq!(
+        shown,
+        [("lead", true, vec!["MISSING"]), ("coder0", true, vec![]), ("zed", false, vec!["UNMANAGED"])]
+    );
     assert_eq!(list[0].state, State::Dead);
 }
 
@@ -148,7 +165,12 @@ fn a_shell_is_death_only_where_a_runtime_was() {
 fn an_unmanaged_agent_that_left_lingers_and_a_plain_session_does_not() {
     let mut fleet = connected();
     observe(&mut fleet, R, seen("agent", NativeState::Busy), 0);
-    let gone = Observation { pane: Pane::Gone, process: Process::Exited, runtime: None, ..seen("agent", NativeState::Busy) };
+    let gone = Observation {
+        pane: Pane::Gone,
+        process: Process::Exited,
+        runtime: None,
+        ..seen("agent", NativeState::Busy)
+    };
     observe(&mut fleet, R, gone, 5);
     assert_eq!(states(&fleet, 6), [("agent".to_owned(), State::Dead)]);
     let linger = i64::try_from(LINGER.as_millis()).unwrap();
@@ -175,7 +197,12 @@ fn the_agents_own_sidecar_has_precedence_and_the_host_stands_in_for_it() {
 fn two_sessions_of_one_name_are_told_apart() {
     let mut fleet = connected();
     observe(&mut fleet, R, seen("a", NativeState::Busy), 0);
-    observe(&mut fleet, R, Observation { socket: SocketName::new("other"), ..seen("a", NativeState::Busy) }, 0);
+    observe(
+        &mut fleet,
+        R,
+        Observation { socket: SocketName::new("other"), ..seen("a", NativeState::Busy) },
+        0,
+    );
     let names: Vec<String> = states(&fleet, 1).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a@mosaic-fleet", "a@other"]);
 }

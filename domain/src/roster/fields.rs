@@ -89,15 +89,23 @@ impl<'n> Fields<'n> {
     pub(super) fn boolean(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
         let node = self.take(key, problems)?;
         match &node.kind {
-            Kind::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "True" | "TRUE") => Some(true),
-            Kind::Scalar { text, plain: true } if matches!(text.as_str(), "false" | "False" | "FALSE") => Some(false),
+            Kind::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "True" | "TRUE") => {
+                Some(true)
+            }
+            Kind::Scalar { text, plain: true } if matches!(text.as_str(), "false" | "False" | "FALSE") => {
+                Some(false)
+            }
             Kind::Scalar { text, .. } => {
                 let message = format!("`true` or `false` is wanted here, not `{}`", text::clean(text, 40));
                 problems.add(node.line, &self.at(key), message);
                 None
             }
             _ => {
-                problems.add(node.line, &self.at(key), format!("`true` or `false` is wanted here, this is {}", node.describe()));
+                problems.add(
+                    node.line,
+                    &self.at(key),
+                    format!("`true` or `false` is wanted here, this is {}", node.describe()),
+                );
                 None
             }
         }
@@ -108,7 +116,11 @@ impl<'n> Fields<'n> {
         match &node.kind {
             Kind::Seq(items) => Some(items),
             _ => {
-                problems.add(node.line, &self.at(key), format!("a list is wanted here, this is {}", node.describe()));
+                problems.add(
+                    node.line,
+                    &self.at(key),
+                    format!("a list is wanted here, this is {}", node.describe()),
+                );
                 None
             }
         }
@@ -122,7 +134,11 @@ impl<'n> Fields<'n> {
             }
             Kind::Scalar { text, .. } => Some(text.clone()),
             _ => {
-                problems.add(node.line, &self.at(key), format!("a single value is wanted here, this is {}", node.describe()));
+                problems.add(
+                    node.line,
+                    &self.at(key),
+                    format!("a single value is wanted here, this is {}", node.describe()),
+                );
                 None
             }
         }

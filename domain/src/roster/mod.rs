@@ -151,7 +151,8 @@ impl Agent {
         if !BUILT_IN_RUNTIMES.contains(&self.runtime.as_str()) && command.contains(['&', ';', '|', '\n']) {
             return true;
         }
-        let program = command.split_whitespace().find(|word| !word.contains('=') && *word != "exec" && *word != "env");
+        let program =
+            command.split_whitespace().find(|word| !word.contains('=') && *word != "exec" && *word != "env");
         program.is_some_and(|word| is_shell(word.rsplit('/').next().unwrap_or(word)))
             && !command.split_whitespace().any(|word| word == "-c" || word == "-lc")
     }
@@ -160,7 +161,10 @@ impl Agent {
 /// A login shell's name carries a leading dash.
 pub fn is_shell(program: &str) -> bool {
     let name = program.strip_prefix('-').unwrap_or(program);
-    matches!(name, "sh" | "bash" | "dash" | "zsh" | "fish" | "ksh" | "mksh" | "tcsh" | "csh" | "nu" | "xonsh" | "ash")
+    matches!(
+        name,
+        "sh" | "bash" | "dash" | "zsh" | "fish" | "ksh" | "mksh" | "tcsh" | "csh" | "nu" | "xonsh" | "ash"
+    )
 }
 
 #[cfg(test)]

@@ -21,7 +21,10 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// `plain` is an unquoted scalar, which may stand for null, a boolean or a number.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     Seq(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
@@ -57,7 +60,10 @@ impl Node {
 
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     if text.len() > MAX_ROSTER_BYTES {
-        return Err(problem(0, format!("the file is larger than {} MiB; is it a roster?", MAX_ROSTER_BYTES >> 20)));
+        return Err(problem(
+            0,
+            format!("the file is larger than {} MiB; is it a roster?", MAX_ROSTER_BYTES >> 20),
+        ));
     }
     let mut builder = Builder { events: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
     let mut root = None;
@@ -100,7 +106,10 @@ impl<'a> Builder<'a> {
     fn count(&mut self, nodes: usize, line: usize) -> Result<(), Problem> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            return Err(problem(line, format!("more than {MAX_NODES} values (aliases counted as what they stand for)")));
+            return Err(problem(
+                line,
+                format!("more than {MAX_NODES} values (aliases counted as what they stand for)"),
+            ));
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::text;
 use super::fields::{Fields, Problems};
 use super::node::{Kind, Node};
 use super::{
-    Agent, BUILT_IN_RUNTIMES, Connector, DEFAULT_CLASS, DEFAULT_HOLDER, DEFAULT_WORKING_DIRECTORY, Defaults, Persona, Roster, RosterError,
-    RuntimeSettings, Tmux,
+    Agent, BUILT_IN_RUNTIMES, Connector, DEFAULT_CLASS, DEFAULT_HOLDER, DEFAULT_WORKING_DIRECTORY, Defaults,
+    Persona, Roster, RosterError, RuntimeSettings, Tmux,
 };
 
 pub(super) fn roster(root: &Node) -> Result<Roster, RosterError> {
@@ -33,17 +33,26 @@ fn version(top: &mut Fields<'_>, problems: &mut Problems) {
     if let Some((version, line)) = top.required("version", problems)
         && version != "1"
     {
-        problems.add(line, "version", format!("`{}` is not known here; write `version: 1`", text::clean(&version, 20)));
+        problems.add(
+            line,
+            "version",
+            format!("`{}` is not known here; write `version: 1`", text::clean(&version, 20)),
+        );
     }
 }
 
 fn transport(top: &mut Fields<'_>, problems: &mut Problems) {
     match top.text("transport", problems) {
         Some((transport, line)) if transport == "matrix" => {
-            problems.add(line, "transport", "matrix is a connector (`connector.kind`), not a transport; write `tmux`");
+            problems.add(
+                line,
+                "transport",
+                "matrix is a connector (`connector.kind`), not a transport; write `tmux`",
+            );
         }
         Some((transport, line)) if transport != "tmux" => {
-            let message = format!("`{}` is not known; `tmux` is the only transport", text::clean(&transport, 20));
+            let message =
+                format!("`{}` is not known; `tmux` is the only transport", text::clean(&transport, 20));
             problems.add(line, "transport", message);
         }
         _ => {}
@@ -51,15 +60,23 @@ fn transport(top: &mut Fields<'_>, problems: &mut Problems) {
 }
 
 fn tmux(top: &mut Fields<'_>, problems: &mut Problems) -> Tmux {
-    let mut tmux = Tmux { socket_name: SocketName::default_server(), holder_session: DEFAULT_HOLDER.to_owned() };
+    let mut tmux =
+        Tmux { socket_name: SocketName::default_server(), holder_session: DEFAULT_HOLDER.to_owned() };
     let Some(node) = top.take("tmux", problems) else { return tmux };
     let Some(mut fields) = Fields::of(node, "tmux", problems) else { return tmux };
     if let Some(socket) = socket(&mut fields, "socket_name", problems) {
         tmux.socket_name = socket;
     }
     if let Some((session, line)) = fields.text("holder_session", problems) {
-        if session.is_empty() || session.contains(['.', ':', '=', '/']) || session.chars().any(text::is_hostile) {
-            problems.add(line, "tmux.holder_session", "a session name is wanted: no `.`, `:`, `=`, `/` or control characters");
+        if session.is_empty()
+            || session.contains(['.', ':', '=', '/'])
+            || session.chars().any(text::is_hostile)
+        {
+            problems.add(
+                line,
+                "tmux.holder_session",
+                "a session name is wanted: no `.`, `:`, `=`, `/` or control characters",
+            );
         }
         tmux.holder_session = session;
     }
@@ -69,9 +86,17 @@ fn tmux(top: &mut Fields<'_>, problems: &mut Problems) -> Tmux {
 
 fn socket(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<SocketName> {
     let (name, line) = fields.text(key, problems)?;
-    if name.contains('/') || name.starts_with('-') || name.starts_with('.') || name.chars().any(|c| text::is_hostile(c) || c == ' ') {
+    if name.contains('/')
+        || name.starts_with('-')
+        || name.starts_with('.')
+        || name.chars().any(|c| text::is_hostile(c) || c == ' ')
+    {
         let at = fields.at(key);
-        problems.add(line, &at, "a socket name (as after `tmux -L`) is wanted: no `/`, blanks or leading `-` or `.`");
+        problems.add(
+            line,
+            &at,
+            "a socket name (as after `tmux -L`) is wanted: no `/`, blanks or leading `-` or `.`",
+        );
         return None;
     }
     Some(SocketName::new(&name))
@@ -118,7 +143,11 @@ fn connector(top: &mut Fields<'_>, problems: &mut Problems) -> Option<Connector>
             let user_id = fields.required("user_id", problems);
             let room_id = fields.required("room_id", problems);
             fields.close(problems);
-            Some(Connector::Matrix { homeserver_url: homeserver_url?.0, user_id: user_id?.0, room_id: room_id?.0 })
+            Some(Connector::Matrix {
+                homeserver_url: homeserver_url?.0,
+                user_id: user_id?.0,
+                room_id: room_id?.0,
+            })
         }
         ("discord", at) => {
             let mut fields = section(discord, "connector.discord", at, problems)?;
@@ -134,7 +163,12 @@ fn connector(top: &mut Fields<'_>, problems: &mut Problems) -> Option<Connector>
     }
 }
 
-fn section<'n>(node: Option<&'n Node>, path: &str, line: usize, problems: &mut Problems) -> Option<Fields<'n>> {
+fn section<'n>(
+    node: Option<&'n Node>,
+    path: &str,
+    line: usize,
+    problems: &mut Problems,
+) -> Option<Fields<'n>> {
     match node {
         Some(node) => Fields::of(node, path, problems),
         None => {
@@ -150,7 +184,8 @@ fn agents(top: &mut Fields<'_>, problems: &mut Problems) -> Vec<Agent> {
     for (index, item) in items.iter().enumerate() {
         let Some(agent) = agent(item, &format!("agents[{index}]"), problems) else { continue };
         if let Some((_, line)) = agents.iter().find(|(other, _)| other.name == agent.name) {
-            let message = format!("`{}` is the name of the agent in line {line} already; names are unique", agent.name);
+            let message =
+                format!("`{}` is the name of the agent in line {line} already; names are unique", agent.name);
             problems.add(item.line, &format!("agents[{index}].name"), message);
         }
         agents.push((agent, item.line));
@@ -161,7 +196,9 @@ fn agents(top: &mut Fields<'_>, problems: &mut Problems) -> Vec<Agent> {
 fn agent(item: &Node, path: &str, problems: &mut Problems) -> Option<Agent> {
     let mut fields = Fields::of(item, path, problems)?;
     let name = fields.required("name", problems).and_then(|(name, line)| {
-        AgentName::parse(&name).map_err(|error| problems.add(line, &format!("{path}.name"), error.to_string())).ok()
+        AgentName::parse(&name)
+            .map_err(|error| problems.add(line, &format!("{path}.name"), error.to_string()))
+            .ok()
     });
     let runtime = fields.required("runtime", problems);
     let command = fields.string("command", problems).filter(|command| !command.trim().is_empty());
@@ -223,7 +260,11 @@ impl AgentFields {
         let class = class.unwrap_or_else(|| DEFAULT_CLASS.to_owned());
         let core = matches!(class.as_str(), "orchestrator" | "enhancer");
         Agent {
-            persistent_persona: self.persona.unwrap_or(if core { Persona::Persistent } else { Persona::Disposable }),
+            persistent_persona: self.persona.unwrap_or(if core {
+                Persona::Persistent
+            } else {
+                Persona::Disposable
+            }),
             name,
             runtime,
             class,
@@ -252,7 +293,8 @@ fn persona(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Persona> 
         "semi" => Some(Persona::Semi),
         "false" => Some(Persona::Disposable),
         other => {
-            let message = format!("`true`, `semi` or `false` is wanted here, not `{}`", text::clean(other, 40));
+            let message =
+                format!("`true`, `semi` or `false` is wanted here, not `{}`", text::clean(other, 40));
             problems.add(line, &fields.at("persistent_persona"), message);
             None
         }
@@ -262,7 +304,9 @@ fn persona(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Persona> 
 fn channels(fields: &mut Fields<'_>, problems: &mut Problems) -> Vec<String> {
     let Some(node) = fields.take("channels", problems) else { return Vec::new() };
     match &node.kind {
-        Kind::Seq(items) => items.iter().filter_map(|item| fields.scalar(item, "channels", problems)).collect(),
+        Kind::Seq(items) => {
+            items.iter().filter_map(|item| fields.scalar(item, "channels", problems)).collect()
+        }
         _ => fields.scalar(node, "channels", problems).into_iter().collect(),
     }
 }

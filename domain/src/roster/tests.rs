@@ -53,7 +53,9 @@ fn a_shell_that_carries_out_a_custom_command_is_no_sign_of_death() {
         Roster::parse(&text).unwrap().agents[0].runs_a_shell()
     };
     assert!(runs("local", "bash") && runs("local", "cd x && ./agent") && runs("local", "FOO=1 exec zsh"));
-    assert!(!runs("local", "./agent") && !runs("claude", "cd x && claude") && !runs("local", "bash -c ./agent"));
+    assert!(
+        !runs("local", "./agent") && !runs("claude", "cd x && claude") && !runs("local", "bash -c ./agent")
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use fleet_domain::time::Wall;
 
 use super::Invalid;
 use super::scalar::{
-    duration, key_from_pb, key_into_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb,
-    state_from_pb, state_to_pb, status_from_pb, status_to_pb,
+    duration, key_from_pb, key_into_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb,
+    source_to_pb, state_from_pb, state_to_pb, status_from_pb, status_to_pb,
 };
 use super::usage::{tokens_from_pb, tokens_to_pb};
 use crate::pb;
@@ -155,7 +155,11 @@ pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
             .drift
             .iter()
             .filter_map(|drift| {
-                Some(Drift { kind: Kind::parse(&drift.kind)?, detail: name(&drift.detail), remedy: name(&drift.remedy) })
+                Some(Drift {
+                    kind: Kind::parse(&drift.kind)?,
+                    detail: name(&drift.detail),
+                    remedy: name(&drift.remedy),
+                })
             })
             .collect(),
         model: some(&agent.model),
@@ -191,7 +195,8 @@ pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
 }
 
 pub fn transition_to_pb(transition: &Transition) -> pb::Transition {
-    let decisive = transition.kind.and_then(|kind| transition.evidence.iter().find(|evidence| evidence.kind == kind));
+    let decisive =
+        transition.kind.and_then(|kind| transition.evidence.iter().find(|evidence| evidence.kind == kind));
     pb::Transition {
         key: Some(key_to_pb(&transition.key)),
         at_unix_ms: transition.at.0,

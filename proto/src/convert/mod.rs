@@ -10,7 +10,9 @@ mod usage;
 pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
 pub use report::{Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, report_from_pb, report_to_pb};
-pub use scalar::{key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb};
+pub use scalar::{
+    key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,
+};
 pub use usage::{UsageBatch, batch_from_pb, batch_to_pb};
 
 /// A message that does not say what it must, or says too much.

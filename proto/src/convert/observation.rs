@@ -2,14 +2,15 @@
 
 use fleet_domain::ids::{AgentName, RuntimeName, SessionId, SocketName};
 use fleet_domain::observation::{
-    Beat, Evidence, HostPlanes, Native, NativeState, Observation, Pane, Process, RosterEntry, RosterPlane, SocketPlane,
-    SocketState, Source, SystemdPlane, UnitState,
+    Beat, Evidence, HostPlanes, Native, NativeState, Observation, Pane, Process, RosterEntry, RosterPlane,
+    SocketPlane, SocketState, Source, SystemdPlane, UnitState,
 };
 use fleet_domain::text;
 use fleet_domain::time::Wall;
 
 use super::scalar::{
-    duration, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb, status_from_pb, status_to_pb,
+    duration, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb, source_to_pb, status_from_pb,
+    status_to_pb,
 };
 use super::{Invalid, bounded};
 use crate::limits::{MAX_ENTRIES, MAX_EVIDENCE, MAX_LINE};
@@ -127,9 +128,12 @@ fn pane_to_pb(pane: &Pane) -> pb::Pane {
 fn pane_from_pb(pane: Option<&pb::Pane>) -> Result<Pane, Invalid> {
     use pb::pane::State;
     Ok(match pane.and_then(|pane| pane.state.as_ref()).ok_or(Invalid::Missing("pane"))? {
-        State::Alive(alive) => {
-            Pane::Alive { id: name(&alive.id), pid: alive.pid, command: name(&alive.command), title: name(&alive.title) }
-        }
+        State::Alive(alive) => Pane::Alive {
+            id: name(&alive.id),
+            pid: alive.pid,
+            command: name(&alive.command),
+            title: name(&alive.title),
+        },
         State::Dead(dead) => Pane::Dead { status: dead.status, signal: dead.signal },
         State::Gone(_) => Pane::Gone,
         State::Unreachable(unreachable) => Pane::Unreachable { why: text::clean(&unreachable.why, MAX_LINE) },
@@ -225,7 +229,12 @@ fn socket_to_pb(plane: &SocketPlane) -> pb::SocketPlane {
         SocketState::Down => (pb::SocketState::Down, String::new()),
         SocketState::Unreachable { why } => (pb::SocketState::Unreachable, why.clone()),
     };
-    pb::SocketPlane { socket: plane.socket.as_str().to_owned(), holder: plane.holder.clone(), state: state as i32, why }
+    pb::SocketPlane {
+        socket: plane.socket.as_str().to_owned(),
+        holder: plane.holder.clone(),
+        state: state as i32,
+        why,
+    }
 }
 
 pub fn planes_from_pb(planes: &pb::HostPlanes) -> Result<HostPlanes, Invalid> {

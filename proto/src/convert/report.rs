@@ -41,9 +41,14 @@ pub enum Report {
     Planes(HostPlanes),
     Usage(UsageBatch),
     /// Where to go on in this source?
-    CursorQuery { source: String },
+    CursorQuery {
+        source: String,
+    },
     /// Let go by the sender, with its reason.
-    Dropped { reason: String, count: u64 },
+    Dropped {
+        reason: String,
+        count: u64,
+    },
     /// Taken in for later use; nothing reads it yet.
     NativeEvent,
     /// As [`Report::NativeEvent`].
@@ -62,9 +67,14 @@ pub struct Origin {
 /// One message downward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    Welcome { version: String },
+    Welcome {
+        version: String,
+    },
     /// This much of the source is durable; an empty cursor is a source never read.
-    Cursor { source: String, cursor: Vec<u8> },
+    Cursor {
+        source: String,
+        cursor: Vec<u8>,
+    },
 }
 
 pub fn report_from_pb(request: &pb::ReportRequest) -> Result<(Option<Origin>, Report), Invalid> {
@@ -159,9 +169,10 @@ fn hello_to_pb(hello: &Hello) -> pb::Hello {
 pub fn answer_to_pb(answer: &Answer) -> pb::ReportResponse {
     use pb::report_response::Message;
     let message = match answer {
-        Answer::Welcome { version } => {
-            Message::Welcome(pb::Welcome { version: version.clone(), settings: Some(pb::Settings::default()) })
-        }
+        Answer::Welcome { version } => Message::Welcome(pb::Welcome {
+            version: version.clone(),
+            settings: Some(pb::Settings::default()),
+        }),
         Answer::Cursor { source, cursor } => {
             Message::Cursor(pb::CursorAck { source: source.clone(), cursor: cursor.clone() })
         }

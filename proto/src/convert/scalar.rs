@@ -46,7 +46,12 @@ pub(super) fn key_into_pb(key: AgentKey) -> pb::AgentKey {
 }
 
 pub fn key_from_pb(key: &pb::AgentKey) -> AgentKey {
-    AgentKey::new(TenantId::new(&key.tenant_id), HostId::new(&key.host), SocketName::new(&key.socket), &key.session)
+    AgentKey::new(
+        TenantId::new(&key.tenant_id),
+        HostId::new(&key.host),
+        SocketName::new(&key.socket),
+        &key.session,
+    )
 }
 
 pub fn vantage_from_pb(vantage: i32) -> Result<Vantage, Invalid> {

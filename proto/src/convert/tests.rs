@@ -58,10 +58,14 @@ fn a_hello_says_who_it_is() {
         let message = Some(pb::report_request::Message::Hello(hello));
         report_from_pb(&pb::ReportRequest { origin: None, message })
     };
-    let host = pb::Hello { tenant_id: "me".to_owned(), host: "box".to_owned(), vantage: 1, ..Default::default() };
+    let host =
+        pb::Hello { tenant_id: "me".to_owned(), host: "box".to_owned(), vantage: 1, ..Default::default() };
     assert!(matches!(hello(host.clone()), Ok((None, Report::Hello(_)))));
     assert_eq!(hello(pb::Hello { vantage: 2, ..host.clone() }), Err(Invalid::Missing("hello.session")));
-    assert_eq!(hello(pb::Hello { tenant_id: String::new(), ..host }), Err(Invalid::Missing("hello.tenant_id")));
+    assert_eq!(
+        hello(pb::Hello { tenant_id: String::new(), ..host }),
+        Err(Invalid::Missing("hello.tenant_id"))
+    );
     let answer = Answer::Cursor { source: "s".to_owned(), cursor: vec![1] };
     assert_eq!(answer_from_pb(&answer_to_pb(&answer)), Ok(Some(answer)));
 }

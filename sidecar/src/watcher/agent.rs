@@ -48,7 +48,13 @@ impl Drop for Watched {
 }
 
 impl Watched {
-    pub(super) fn new(id: Id, roster: Option<RosterEntry>, row: PaneRow, found: Found, interval: Duration) -> Self {
+    pub(super) fn new(
+        id: Id,
+        roster: Option<RosterEntry>,
+        row: PaneRow,
+        found: Found,
+        interval: Duration,
+    ) -> Self {
         let mut watched = Self {
             id,
             roster,
@@ -137,7 +143,9 @@ impl Watched {
         if found == self.found {
             return false;
         }
-        if found.stat.as_ref().map(|stat| (stat.pid, stat.start)) != self.found.stat.as_ref().map(|stat| (stat.pid, stat.start)) {
+        if found.stat.as_ref().map(|stat| (stat.pid, stat.start))
+            != self.found.stat.as_ref().map(|stat| (stat.pid, stat.start))
+        {
             self.forget_runtime();
         }
         self.found = found;
@@ -220,9 +228,13 @@ impl Watched {
 
     fn look_at_activity(&mut self) -> bool {
         let now = SystemTime::now();
-        let Some(moved) = look::idle(&self.row, now).and_then(|idle| now.checked_sub(idle)) else { return false };
+        let Some(moved) = look::idle(&self.row, now).and_then(|idle| now.checked_sub(idle)) else {
+            return false;
+        };
         // The kernel keeps a terminal's time to eight seconds, so a busy pane is told anew about as often.
-        let later = self.moved.is_none_or(|before| moved.duration_since(before).is_ok_and(|by| by > Duration::from_secs(4)));
+        let later = self
+            .moved
+            .is_none_or(|before| moved.duration_since(before).is_ok_and(|by| by > Duration::from_secs(4)));
         if later {
             self.moved = Some(moved);
         }
@@ -246,8 +258,14 @@ impl Watched {
 
     /// Those of the transcripts that lie in one of these directories.
     pub(super) fn transcripts_below(&self, directories: &[PathBuf]) -> Vec<PathBuf> {
-        let below = |path: &PathBuf| path.parent().is_some_and(|parent| directories.iter().any(|directory| directory == parent));
-        if directories.is_empty() { Vec::new() } else { self.transcripts().into_iter().filter(below).collect() }
+        let below = |path: &PathBuf| {
+            path.parent().is_some_and(|parent| directories.iter().any(|directory| directory == parent))
+        };
+        if directories.is_empty() {
+            Vec::new()
+        } else {
+            self.transcripts().into_iter().filter(below).collect()
+        }
     }
 
     /// The directories whose changes concern this session; some appear only when the runtime first writes there.
@@ -268,8 +286,15 @@ impl Watched {
 
     /// True where this file is one that this session's state is read from.
     pub(super) fn reads(&self, path: &Path) -> bool {
-        let state = self.found.stat.as_ref().is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
-        state || self.transcript().is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
+        let state = self
+            .found
+            .stat
+            .as_ref()
+            .is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
+        state
+            || self
+                .transcript()
+                .is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
     }
 
     fn native(&self) -> Option<&Native> {

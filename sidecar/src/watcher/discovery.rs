@@ -66,11 +66,18 @@ impl Discovery {
         !self.running && now >= self.again_at
     }
 
-    pub(super) fn start(&mut self, targets: Vec<Target>, screens: BTreeMap<SocketName, Vec<Screen>>, now: Instant) {
+    pub(super) fn start(
+        &mut self,
+        targets: Vec<Target>,
+        screens: BTreeMap<SocketName, Vec<Screen>>,
+        now: Instant,
+    ) {
         self.running = true;
         self.again_at = now + EVERY;
-        let asked: Vec<Target> =
-            targets.into_iter().filter(|target| self.patience.get(&target.socket).is_none_or(|(until, _)| now >= *until)).collect();
+        let asked: Vec<Target> = targets
+            .into_iter()
+            .filter(|target| self.patience.get(&target.socket).is_none_or(|(until, _)| now >= *until))
+            .collect();
         let results = self.results.0.clone();
         tokio::spawn(async move {
             let mut found = Vec::new();
@@ -95,7 +102,10 @@ impl Discovery {
         for one in &found {
             match &one.state {
                 SocketState::Unreachable { .. } => {
-                    let wait = self.patience.get(&one.target.socket).map_or(EVERY, |(_, wait)| (*wait * 2).min(AT_MOST));
+                    let wait = self
+                        .patience
+                        .get(&one.target.socket)
+                        .map_or(EVERY, |(_, wait)| (*wait * 2).min(AT_MOST));
                     self.patience.insert(one.target.socket.clone(), (now + wait, wait));
                 }
                 SocketState::Up | SocketState::Down => {
@@ -114,7 +124,10 @@ async fn list(target: Target, screens: &[Screen]) -> Discovered {
         let panes: Vec<String> = screens.iter().map(|screen| screen.pane.clone()).collect();
         let shown = Server::new(target.socket.clone()).captures(&panes, &mark()).await.unwrap_or_default();
         for (pane, text) in shown {
-            if screens.iter().any(|screen| screen.pane == pane && runtimes::screen_is_of(&screen.runtime, &text)) {
+            if screens
+                .iter()
+                .any(|screen| screen.pane == pane && runtimes::screen_is_of(&screen.runtime, &text))
+            {
                 recognised.push(pane);
             }
         }

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
+use fleet_domain::SocketName;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
-use fleet_domain::SocketName;
 use fleet_proto::convert::{observation_to_pb, planes_to_pb};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
@@ -21,9 +21,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::config::Config;
+use crate::notify::{NotifyState, tell};
+use crate::units;
 use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
-use crate::{app, units};
 use agent::Watched;
 use discovery::{Discovered, Discovery};
 
@@ -76,11 +77,15 @@ impl Watcher {
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let files = Files::new();
         if files.is_none() {
-            tracing::warn!("no inotify instance is left (fs.inotify.max_user_instances): files are looked at every second");
+            tracing::warn!(
+                "no inotify instance is left (fs.inotify.max_user_instances): files are looked at every second"
+            );
         }
-        let presence = config.agent.as_ref().map(|agent| serve::Presence::claim(&config, agent.as_str())).transpose()?;
+        let presence =
+            config.agent.as_ref().map(|agent| serve::Presence::claim(&config, agent.as_str())).transpose()?;
         let (names, receiver) = watch::channel(Vec::new());
-        let units = if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
+        let units =
+            if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
         let mut watcher = Self {
             discovery: Discovery::new(),
             config,
@@ -124,7 +129,7 @@ impl Watcher {
         }
         self.flush();
         if watchdog.is_some_and(|limit| self.petted.elapsed() >= limit / 2) {
-            app::tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+            tell(NotifyState::Watchdog);
             self.petted = Instant::now();
         }
     }

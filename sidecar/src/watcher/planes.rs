@@ -36,7 +36,8 @@ impl Watcher {
         }
         self.planes.roster = plane;
         self.planes_due = true;
-        let names: Vec<String> = self.planes.roster.agents.iter().map(|entry| entry.name.to_string()).collect();
+        let names: Vec<String> =
+            self.planes.roster.agents.iter().map(|entry| entry.name.to_string()).collect();
         self.names.send_if_modified(|known| {
             let changed = *known != names;
             *known = names;
@@ -53,21 +54,30 @@ impl Watcher {
     }
 
     pub(super) fn entry(&self, socket: &SocketName, session: &str) -> Option<&RosterEntry> {
-        self.planes.roster.agents.iter().find(|entry| entry.name.as_str() == session && entry.socket == *socket)
+        self.planes
+            .roster
+            .agents
+            .iter()
+            .find(|entry| entry.name.as_str() == session && entry.socket == *socket)
     }
 
     /// The sockets to list: the roster's and the adopted ones; of an agent's own sidecar, that agent's.
     pub(super) fn targets(&self) -> Vec<host::Target> {
         let mut targets = host::targets(self.roster.as_ref(), &self.config.extra_sockets());
         if let Some(agent) = &self.config.agent {
-            let socket = self.roster.as_ref().and_then(|roster| Some(roster.socket_of(roster.agent(agent.as_str())?)));
+            let socket =
+                self.roster.as_ref().and_then(|roster| Some(roster.socket_of(roster.agent(agent.as_str())?)));
             targets.retain(|target| Some(&target.socket) == socket.as_ref());
         }
         targets
     }
 
     pub(super) fn socket_state(&mut self, target: &host::Target, state: &SocketState) {
-        let plane = SocketPlane { socket: target.socket.clone(), holder: target.holder.clone(), state: state.clone() };
+        let plane = SocketPlane {
+            socket: target.socket.clone(),
+            holder: target.holder.clone(),
+            state: state.clone(),
+        };
         match self.planes.sockets.iter_mut().find(|known| known.socket == plane.socket) {
             Some(known) if *known == plane => return,
             Some(known) => *known = plane,

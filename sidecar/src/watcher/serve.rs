@@ -28,7 +28,11 @@ pub(super) struct Presence {
 
 impl Presence {
     pub(super) fn claim(config: &Config, agent: &str) -> anyhow::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&config.home.runtime).context("the runtime directory")?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.home.runtime)
+            .context("the runtime directory")?;
         let path = config.presence(agent);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
@@ -81,9 +85,13 @@ impl Watcher {
         }
         let mut screens: BTreeMap<SocketName, Vec<Screen>> = BTreeMap::new();
         for watched in self.agents.values() {
-            let fresh = watched.confirmed.is_some_and(|(at, _)| now.duration_since(at) < watched.interval * 2 / 3);
+            let fresh =
+                watched.confirmed.is_some_and(|(at, _)| now.duration_since(at) < watched.interval * 2 / 3);
             if let (Some(runtime), false) = (watched.answers_by_screen(), fresh) {
-                screens.entry(watched.id.0.clone()).or_default().push(Screen { pane: watched.row.pane.clone(), runtime });
+                screens
+                    .entry(watched.id.0.clone())
+                    .or_default()
+                    .push(Screen { pane: watched.row.pane.clone(), runtime });
             }
         }
         let targets = self.targets();
@@ -118,7 +126,9 @@ impl Watcher {
         let gone: Vec<Id> = self
             .agents
             .keys()
-            .filter(|(socket, session)| *socket == found.target.socket && !found.sessions.contains_key(session))
+            .filter(|(socket, session)| {
+                *socket == found.target.socket && !found.sessions.contains_key(session)
+            })
             .cloned()
             .collect();
         for id in gone {
@@ -212,7 +222,8 @@ impl Watcher {
     /// Watches what can be watched by now; true when a directory came to it, so that what was written before is read.
     fn watch_directories(&mut self, id: &Id) -> bool {
         let (Some(watched), Some(files)) = (self.agents.get_mut(id), &mut self.files) else { return false };
-        let fresh: Vec<PathBuf> = watched.directories().into_iter().filter(|directory| files.watch(directory)).collect();
+        let fresh: Vec<PathBuf> =
+            watched.directories().into_iter().filter(|directory| files.watch(directory)).collect();
         for path in watched.transcripts_below(&fresh) {
             self.sources.stir(&path);
         }

@@ -46,7 +46,11 @@ pub fn transcript_path(config: &Path, directory: &str, session: &str) -> Option<
 
 fn find_by_session(projects: &Path, session: &str) -> Option<PathBuf> {
     let name = format!("{session}.jsonl");
-    std::fs::read_dir(projects).ok()?.filter_map(Result::ok).map(|entry| entry.path().join(&name)).find(|path| path.exists())
+    std::fs::read_dir(projects)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().join(&name))
+        .find(|path| path.exists())
 }
 
 /// Where sub-agents of a conversation keep their transcripts.
@@ -102,7 +106,9 @@ fn ending_within(path: &Path, window: u64) -> std::io::Result<(Ending, bool)> {
 
 pub(super) fn recognises(screen: &str) -> bool {
     let last = super::last_lines(screen, 12);
-    last.iter().any(|line| line.starts_with('❯') || line.contains("esc to interrupt") || line.contains("? for shortcuts"))
+    last.iter().any(|line| {
+        line.starts_with('❯') || line.contains("esc to interrupt") || line.contains("? for shortcuts")
+    })
 }
 
 pub(super) fn native(process: &Stat) -> Option<NativeReading> {
@@ -126,7 +132,11 @@ pub fn native_at(config: &Path, process: &Stat, now: std::time::SystemTime) -> O
         until: None,
     });
     Some(NativeReading {
-        native: state.status.map(|status| fleet_domain::observation::Native { state: status, since, source: Source::StateFile }),
+        native: state.status.map(|status| fleet_domain::observation::Native {
+            state: status,
+            since,
+            source: Source::StateFile,
+        }),
         evidence: evidence.into_iter().collect(),
         transcript: transcript_path(config, &state.directory, &state.session),
         conversation: Some(SessionId::new(&state.session)).filter(|id| !id.is_empty()),

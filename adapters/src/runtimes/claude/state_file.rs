@@ -59,7 +59,8 @@ pub fn read(path: &Path) -> Option<StateFile> {
 pub fn parse(bytes: &[u8]) -> Option<StateFile> {
     let raw: Raw = serde_json::from_slice(bytes).ok()?;
     let waiting = (raw.status.as_deref() == Some("waiting")).then(|| {
-        let line = raw.waiting_for.as_deref().map_or_else(|| "waiting".to_owned(), |words| text::clean(words, 120));
+        let line =
+            raw.waiting_for.as_deref().map_or_else(|| "waiting".to_owned(), |words| text::clean(words, 120));
         (kind_of(&line), line)
     });
     let changed = raw.status_updated_at.or(raw.updated_at).filter(|ms| (0.0..1e15).contains(ms));
@@ -102,7 +103,9 @@ mod tests {
     #[test]
     fn each_status_has_its_meaning() {
         let state = |json: &str| parse(json.as_bytes()).unwrap();
-        let waiting = state(r#"{"pid":7,"procStart":"123","sessionId":"s","cwd":"/w","status":"waiting","waitingFor":"permission prompt","statusUpdatedAt":1795000000000}"#);
+        let waiting = state(
+            r#"{"pid":7,"procStart":"123","sessionId":"s","cwd":"/w","status":"waiting","waitingFor":"permission prompt","statusUpdatedAt":1795000000000}"#,
+        );
         assert_eq!(waiting.started, Some(123));
         assert_eq!(waiting.waiting, Some((StuckKind::Permission, "permission prompt".to_owned())));
         assert_eq!(waiting.status, Some(NativeState::Waiting));

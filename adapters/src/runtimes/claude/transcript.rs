@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
+use fleet_domain::SessionId;
 use fleet_domain::readiness::StuckKind;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
 use fleet_domain::usage::{Record, Tokens};
-use fleet_domain::SessionId;
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -125,7 +125,9 @@ pub fn parse(line: &[u8]) -> Row {
 
 /// A tool's result and the client's own notes are user rows too.
 fn prompted(row: &Line<'_>, line: &[u8]) -> bool {
-    row.is_meta != Some(true) && row.is_sidechain != Some(true) && memmem::find(line, b"\"tool_result\"").is_none()
+    row.is_meta != Some(true)
+        && row.is_sidechain != Some(true)
+        && memmem::find(line, b"\"tool_result\"").is_none()
 }
 
 fn response(row: &Line<'_>) -> Row {
@@ -135,7 +137,10 @@ fn response(row: &Line<'_>) -> Row {
     if model == SYNTHETIC {
         return Row::Other;
     }
-    let id = [&message.id, &row.request_id, &row.uuid].into_iter().flatten().find(|id| !id.is_empty() && id.len() <= 256);
+    let id = [&message.id, &row.request_id, &row.uuid]
+        .into_iter()
+        .flatten()
+        .find(|id| !id.is_empty() && id.len() <= 256);
     let (Some(id), Some(at)) = (id, row.timestamp.as_deref().and_then(Wall::parse_rfc3339)) else {
         return Row::Unreadable;
     };
@@ -155,7 +160,8 @@ fn tokens(usage: &Usage) -> Tokens {
     // Old rows do not tell the two lifetimes apart: five minutes was the only one.
     let (w5, w1) = match &usage.cache_creation {
         Some(split) => {
-            let (w5, w1) = (split.ephemeral_5m_input_tokens.unwrap_or(0), split.ephemeral_1h_input_tokens.unwrap_or(0));
+            let (w5, w1) =
+                (split.ephemeral_5m_input_tokens.unwrap_or(0), split.ephemeral_1h_input_tokens.unwrap_or(0));
             (w5.saturating_add(written.saturating_sub(w5.saturating_add(w1))), w1)
         }
         None => (written, 0),
@@ -166,7 +172,11 @@ fn tokens(usage: &Usage) -> Tokens {
         cache_write_5m: w5,
         cache_write_1h: w1,
         output: usage.output_tokens.unwrap_or(0),
-        reasoning: usage.output_tokens_details.as_ref().and_then(|details| details.thinking_tokens).unwrap_or(0),
+        reasoning: usage
+            .output_tokens_details
+            .as_ref()
+            .and_then(|details| details.thinking_tokens)
+            .unwrap_or(0),
     }
 }
 
@@ -179,14 +189,18 @@ fn failure(line: &[u8], timestamp: Option<&str>) -> Row {
     let kind = match row.get("error").and_then(serde_json::Value::as_str) {
         Some("rate_limit") if quota.is_some() => StuckKind::UsageLimit,
         Some("authentication_failed" | "oauth_org_not_allowed") => StuckKind::Login,
-        _ if said.starts_with("Context limit reached") || said.starts_with("Prompt is too long") => StuckKind::ContextFull,
+        _ if said.starts_with("Context limit reached") || said.starts_with("Prompt is too long") => {
+            StuckKind::ContextFull
+        }
         _ => StuckKind::Error,
     };
     Row::Failed(Failed {
         kind,
         line: said,
         at: timestamp.and_then(Wall::parse_rfc3339),
-        until: resets.filter(|seconds| (0..100_000_000_000).contains(seconds)).map(|seconds| Wall(seconds * 1000)),
+        until: resets
+            .filter(|seconds| (0..100_000_000_000).contains(seconds))
+            .map(|seconds| Wall(seconds * 1000)),
     })
 }
 
@@ -208,15 +222,24 @@ mod tests {
     fn a_response_has_its_payer_and_its_five_kinds() {
         let record = record(RESPONSE);
         assert_eq!((record.id.as_str(), record.conversation.as_str()), ("msg_0018", "payer"));
-        let expected =
-            Tokens { input: 28, cache_read: 18000, cache_write_5m: 100, cache_write_1h: 200, output: 218, reasoning: 7 };
+        let expected = Tokens {
+            input: 28,
+            cache_read: 18000,
+            cache_write_5m: 100,
+            cache_write_1h: 200,
+            output: 218,
+            reasoning: 7,
+        };
         assert_eq!(record.tokens, expected);
     }
 
     #[test]
     fn old_rows_wrote_for_five_minutes_and_a_missing_id_falls_back() {
         let old = RESPONSE
-            .replace(r#","cache_creation":{"ephemeral_1h_input_tokens":200,"ephemeral_5m_input_tokens":100}"#, "")
+            .replace(
+                r#","cache_creation":{"ephemeral_1h_input_tokens":200,"ephemeral_5m_input_tokens":100}"#,
+                "",
+            )
             .replace(r#""id":"msg_0018","#, "");
         let record = record(&old);
         assert_eq!((record.tokens.cache_write_5m, record.tokens.cache_write_1h), (300, 0));
@@ -230,7 +253,10 @@ mod tests {
         assert_eq!((failed.kind, failed.until), (StuckKind::UsageLimit, Some(Wall(1_795_266_000_000))));
         assert!(failed.line.starts_with("You've hit"));
         let plain = limit.replace(r#""quotaLimits":{"status":"rejected","resetsAt":1795266000},"#, "");
-        assert!(matches!(parse(plain.as_bytes()), Row::Failed(Failed { kind: StuckKind::Error, until: None, .. })));
+        assert!(matches!(
+            parse(plain.as_bytes()),
+            Row::Failed(Failed { kind: StuckKind::Error, until: None, .. })
+        ));
         let login = plain.replace("rate_limit", "authentication_failed");
         assert!(matches!(parse(login.as_bytes()), Row::Failed(Failed { kind: StuckKind::Login, .. })));
     }
