@@ -39,7 +39,9 @@ fn start(dir: &Path) -> (Child, Duration) {
         .env_clear()
         .env("HOME", dir)
         .env("XDG_RUNTIME_DIR", dir.join("run"))
-        .env("NOTIFY_SOCKET", &notify).env("MALLOC_TRIM_THRESHOLD_", "131072").env("MALLOC_MMAP_THRESHOLD_", "131072")
+        .env("NOTIFY_SOCKET", &notify)
+        .env("MALLOC_TRIM_THRESHOLD_", "131072")
+        .env("MALLOC_MMAP_THRESHOLD_", "131072")
         .args(["--http", HTTP, "--log", "warn"])
         .spawn()
         .unwrap();
@@ -165,8 +167,7 @@ async fn feed(dir: &Path, count: usize, with_usage: bool) -> mpsc::Sender<pb::Re
     });
     for round in 0..3 {
         for n in 0..count {
-            let state =
-                if (n + round) % 3 == 0 { NativeState::Busy } else { NativeState::TurnEnded };
+            let state = if (n + round) % 3 == 0 { NativeState::Busy } else { NativeState::TurnEnded };
             send(Report::Observed(observation(n, state))).await;
         }
     }
@@ -269,7 +270,12 @@ async fn main() {
     let mut scrapes: Vec<Duration> = (0..50).map(|_| scrape().0).collect();
     let each = (cpu(&child) - before) / 50.0 * 1e3;
     scrapes.sort();
-    println!("scrape of {} KiB: p50 {:.1?}, {each:.1} ms of cpu, {}", scrape().1 >> 10, scrapes[25], rss(&child));
+    println!(
+        "scrape of {} KiB: p50 {:.1?}, {each:.1} ms of cpu, {}",
+        scrape().1 >> 10,
+        scrapes[25],
+        rss(&child)
+    );
 
     let before = cpu(&child);
     let rounds = 5;

@@ -30,7 +30,8 @@ use crate::meters::Meters;
 use crate::notify;
 use crate::peer::{Guard, own_tenant};
 use crate::query::Query;
-use crate::store::actor::{self, StoreHandle};
+use crate::store::actor;
+use crate::store::handle::StoreHandle;
 use crate::store::{Store, StoreError, sqlite::Sqlite};
 
 /// From the signal to the end.
@@ -87,11 +88,12 @@ impl App {
         self.http.as_ref().map(|(_, address)| *address)
     }
 
-    /// Serves until `stop`, and drains. `opened` may put something around the store, as tests do.
+    /// Serves until `stop`, and drains.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
         self.serve_with(|path| Ok(Box::new(Sqlite::open(path)?)), stop).await
     }
 
+    /// The same with another store.
     pub async fn serve_with(
         self,
         open: impl FnOnce(&std::path::Path) -> Result<Box<dyn Store>, StoreError> + Send + 'static,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::hub::Hub;
 use crate::meters::Meters;
-use crate::store::actor::TransitionSink;
+use crate::store::handle::TransitionSink;
 use crate::store::{Loaded, Numbered};
 
 /// 2026-11-21T10:00:00Z

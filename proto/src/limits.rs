@@ -1,7 +1,7 @@
 //! What one message may hold. A peer that sends more is cut off; it cannot grow anybody's memory.
 
-/// One encoded message on a Report stream, in bytes.
-pub const MAX_REPORT_BYTES: usize = 256 << 10;
+/// One encoded message on a Report stream, in bytes: the planes of a host with ten thousand agents fit.
+pub const MAX_REPORT_BYTES: usize = 4 << 20;
 /// One encoded answer to a query, in bytes: ten thousand agents fit.
 pub const MAX_QUERY_BYTES: usize = 64 << 20;
 /// Usage records in a batch.

@@ -5,6 +5,7 @@
 //! fleet-bench [--quick] [--into DIR] NAME…
 //! ```
 //! Without `--into` the sections are printed; `--quick` takes few samples, to see whether it runs at all.
+//! `fleet-bench simulate SOCKET AGENTS SECONDS` keeps simulated reporters on a collector, for a profiler's sake.
 
 mod all_in;
 mod client;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         // Programs of the measurements themselves.
         Some("stand-in") => stand_in::agent(),
         Some("poll") => stand_in::naive_poller(&words[1..]),
+        Some("simulate") => stand_in::simulate(&words[1..]),
         _ => run(words),
     };
     match done {

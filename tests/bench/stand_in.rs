@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use fleet_testkit::reporters::{Plan, Reporters};
 
-use crate::proc;
+use crate::{proc, say};
 
 /// An idle agent at the least price: a state file as the runtime keeps it, then sleep until a signal.
 pub(crate) fn agent() -> Result<()> {
@@ -58,5 +59,18 @@ pub(crate) fn naive_poller(words: &[String]) -> Result<()> {
         std::thread::sleep(round.saturating_duration_since(Instant::now()));
         // After a pause nothing is made up for.
         round = round.max(Instant::now());
+    }
+}
+
+/// Simulated reporters until somebody ends this program: `SOCKET AGENTS SECONDS`, the last a heartbeat's interval.
+pub(crate) fn simulate(words: &[String]) -> Result<()> {
+    let [socket, agents, seconds] = words else { anyhow::bail!("simulate SOCKET AGENTS SECONDS") };
+    let agents: usize = agents.parse().context("AGENTS")?;
+    let interval = Duration::try_from_secs_f64(seconds.parse().context("SECONDS")?)?;
+    let plan = Plan { agents, hosts: agents.clamp(1, 10), interval, ..Plan::default() };
+    let reporters = Reporters::start(socket.as_ref(), plan)?;
+    loop {
+        say(&format!("{:?}", reporters.sent()));
+        std::thread::sleep(Duration::from_secs(10));
     }
 }

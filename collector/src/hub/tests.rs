@@ -1,15 +1,17 @@
 use std::collections::BTreeMap;
 
-use fleet_domain::fleet::Restored;
+use fleet_domain::Wall;
+use fleet_domain::fleet::{Restored, Unresolved};
 use fleet_domain::observation::{NativeState, Pane, Vantage};
 use fleet_domain::readiness::State;
 use fleet_domain::usage::{Change, Tokens};
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::oneshot;
 
 use super::readers::{FOLLOW_QUEUE, MAX_DELTAS, WATCH_QUEUE};
 use super::*;
 use crate::fixture::{hello, hub, now, planes, seen, shell, socket};
-use crate::store::conformance;
+use crate::store::{Whose, conformance};
 
 const R: ReporterId = ReporterId(1);
 

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::clock::Clock;
 use crate::hub::HubHandle;
 use crate::meters::Meters;
-use crate::store::actor::StoreHandle;
+use crate::store::handle::StoreHandle;
 use stream::Stream;
 
 /// Streams at once; a thousand agents' own sidecars ten times over.

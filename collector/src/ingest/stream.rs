@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 use super::Context;
 use crate::hub::{Input, Stopped};
 use crate::meters::Dropped;
-use crate::store::actor::{Ack, UsageJob};
+use crate::store::handle::{Ack, UsageJob};
 use crate::store::{SourceKey, UsageWrite};
 
 const HELLO_LIMIT: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::{Query, changes, ending, gone, unresolved};
 use crate::hub::Follow;
-use crate::store::actor::{StoreHandle, Unavailable};
+use crate::store::handle::{StoreHandle, Unavailable};
 use crate::store::{Numbered, Past, Whose};
 
 const PAGE: u32 = 256;

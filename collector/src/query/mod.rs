@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::hub::{Day, HostRow, HubHandle, Listing, Stopped};
 use crate::meters::Meters;
-use crate::store::actor::StoreHandle;
+use crate::store::handle::StoreHandle;
 
 /// A question is short.
 const MAX_QUESTION_BYTES: usize = 64 << 10;

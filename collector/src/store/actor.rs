@@ -15,110 +15,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::{Numbered, Past, SourceKey, Store, StoreError, UsageWrite, Write};
+use super::handle::{Ack, Question, StoreHandle, TransitionSink, UsageJob, queues};
+use super::{Numbered, Store, StoreError, Write};
 use crate::clock::Clock;
 use crate::hub::Input;
 use crate::meters::Meters;
 
-/// Batches that wait for the thread, of all streams together.
-const USAGE_QUEUE: usize = 32;
-/// Transitions that wait for it; an hour of a large fleet without a disk.
-const TRANSITION_QUEUE: usize = 8_192;
-const QUESTION_QUEUE: usize = 64;
 /// Rows in one transaction, so that an acknowledgement is never far away and a long transcript costs little memory.
 const MAX_ROWS: usize = 1_024;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
-
-/// To the store, for streams and queries.
-#[derive(Clone)]
-pub struct StoreHandle {
-    usage: mpsc::Sender<UsageJob>,
-    questions: mpsc::Sender<Question>,
-    trouble: watch::Receiver<Option<Arc<str>>>,
-    description: Arc<str>,
-}
-
-/// To the store, for the hub.
-pub struct TransitionSink(mpsc::Sender<Numbered>);
-
-/// A batch, and where its acknowledgement goes. That channel must have room for all that its stream has under way.
-pub struct UsageJob {
-    pub write: UsageWrite,
-    pub acks: mpsc::Sender<Ack>,
-}
-
-/// This much of a source is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ack {
-    pub source: String,
-    pub cursor: Vec<u8>,
-}
-
-enum Question {
-    Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
-    Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
-    Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Unavailable {
-    #[error("the collector is shutting down")]
-    Closed,
-    #[error("the store does not answer: {0}")]
-    Failed(#[from] StoreError),
-}
-
-impl StoreHandle {
-    /// A place in the queue for one batch.
-    pub async fn reserve(&self) -> Option<mpsc::Permit<'_, UsageJob>> {
-        self.usage.reserve().await.ok()
-    }
-
-    pub async fn cursor(&self, source: SourceKey) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.ask(|reply| Question::Cursor(source, reply)).await
-    }
-
-    pub async fn page(&self, past: Past, after: u64, limit: u32) -> Result<Vec<Numbered>, Unavailable> {
-        self.ask(|reply| Question::Page(past, after, limit, reply)).await
-    }
-
-    pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {
-        self.ask(|reply| Question::Skip(past, count, reply)).await
-    }
-
-    async fn ask<T>(
-        &self,
-        question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
-    ) -> Result<T, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.questions.send(question(reply)).await.map_err(|_| Unavailable::Closed)?;
-        Ok(answer.await.map_err(|_| Unavailable::Closed)??)
-    }
-
-    /// Why nothing can be stored at the moment.
-    pub fn trouble(&self) -> Option<Arc<str>> {
-        self.trouble.borrow().clone()
-    }
-
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-}
-
-impl TransitionSink {
-    /// False where it had to be let go of.
-    pub fn put(&self, numbered: Numbered) -> bool {
-        self.0.try_send(numbered).is_ok()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(room: usize) -> (Self, mpsc::Receiver<Numbered>) {
-        let (sender, receiver) = mpsc::channel(room);
-        (Self(sender), receiver)
-    }
-}
 
 /// What a started store hands out.
 pub struct Started {
@@ -148,22 +55,18 @@ pub fn start(
     clock: Clock,
     meters: Arc<Meters>,
 ) -> std::io::Result<Started> {
-    let (usage_sender, usage) = mpsc::channel(USAGE_QUEUE);
-    let (sink, transitions) = mpsc::channel(TRANSITION_QUEUE);
-    let (question_sender, questions) = mpsc::channel(QUESTION_QUEUE);
-    let (trouble, trouble_receiver) = watch::channel(None);
+    let (handle, sink, queues) = queues(store.describe().into());
     let (done, closed) = oneshot::channel();
     let (ask, end) = oneshot::channel();
-    let description = store.describe().into();
     let actor = Actor {
         store,
         hub,
         clock,
         meters,
-        trouble,
-        usage: Some(usage),
-        transitions: Some(transitions),
-        questions: Some(questions),
+        trouble: queues.trouble,
+        usage: Some(queues.usage),
+        transitions: Some(queues.transitions),
+        questions: Some(queues.questions),
         end: Some(end),
         writes: Vec::new(),
         acks: Vec::new(),
@@ -175,13 +78,7 @@ pub fn start(
         runtime.block_on(actor.run());
         let _ = done.send(());
     })?;
-    let handle = StoreHandle {
-        usage: usage_sender,
-        questions: question_sender,
-        trouble: trouble_receiver,
-        description,
-    };
-    Ok(Started { handle, sink: TransitionSink(sink), end: End { ask, closed } })
+    Ok(Started { handle, sink, end: End { ask, closed } })
 }
 
 struct Retry {

@@ -5,6 +5,7 @@
 //! acknowledgements while nothing can be stored. What a record is worth is the domain's business ([`fleet_domain::usage`]).
 
 pub mod actor;
+pub mod handle;
 pub mod sqlite;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::*;
 use crate::store::conformance::{T, key, record, transition, usage};
 use crate::store::flaky::{Disk, Flaky};
 use crate::store::sqlite::Sqlite;
+use crate::store::{Past, Store};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -64,7 +65,7 @@ async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
     let (acks, mut acked) = mpsc::channel(8);
     bench.disk.fill();
     put(&bench, job("a", 1, "r", &acks)).await;
-    let mut trouble = bench.started.handle.trouble.clone();
+    let mut trouble = bench.started.handle.watch_trouble();
     soon(trouble.wait_for(Option::is_some)).await.unwrap();
     assert!(bench.started.handle.trouble().unwrap().contains("cannot write"));
     assert!(acked.try_recv().is_err() && bench.hub.try_recv().is_err());

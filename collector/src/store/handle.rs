@@ -1,0 +1,126 @@
+//! The ends of the store's queues: what streams, queries and the hub hold of it.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Numbered, Past, SourceKey, StoreError, UsageWrite};
+
+/// Batches that wait for the thread, of all streams together.
+const USAGE_QUEUE: usize = 32;
+/// Transitions that wait for it; an hour of a large fleet without a disk.
+const TRANSITION_QUEUE: usize = 8_192;
+const QUESTION_QUEUE: usize = 64;
+
+/// To the store, for streams and queries.
+#[derive(Clone)]
+pub struct StoreHandle {
+    usage: mpsc::Sender<UsageJob>,
+    questions: mpsc::Sender<Question>,
+    trouble: watch::Receiver<Option<Arc<str>>>,
+    description: Arc<str>,
+}
+
+/// To the store, for the hub.
+pub struct TransitionSink(mpsc::Sender<Numbered>);
+
+/// A batch, and where its acknowledgement goes. That channel must have room for all that its stream has under way.
+pub struct UsageJob {
+    pub write: UsageWrite,
+    pub acks: mpsc::Sender<Ack>,
+}
+
+/// This much of a source is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    pub source: String,
+    pub cursor: Vec<u8>,
+}
+
+pub(super) enum Question {
+    Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
+    Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
+    Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the collector is shutting down")]
+    Closed,
+    #[error("the store does not answer: {0}")]
+    Failed(#[from] StoreError),
+}
+
+impl StoreHandle {
+    /// A place in the queue for one batch.
+    pub async fn reserve(&self) -> Option<mpsc::Permit<'_, UsageJob>> {
+        self.usage.reserve().await.ok()
+    }
+
+    pub async fn cursor(&self, source: SourceKey) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.ask(|reply| Question::Cursor(source, reply)).await
+    }
+
+    pub async fn page(&self, past: Past, after: u64, limit: u32) -> Result<Vec<Numbered>, Unavailable> {
+        self.ask(|reply| Question::Page(past, after, limit, reply)).await
+    }
+
+    pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {
+        self.ask(|reply| Question::Skip(past, count, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.send(question(reply)).await.map_err(|_| Unavailable::Closed)?;
+        Ok(answer.await.map_err(|_| Unavailable::Closed)??)
+    }
+
+    #[cfg(test)]
+    pub(super) fn watch_trouble(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.trouble.clone()
+    }
+
+    /// Why nothing can be stored at the moment.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.borrow().clone()
+    }
+
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+}
+
+impl TransitionSink {
+    /// False where it had to be let go of.
+    pub fn put(&self, numbered: Numbered) -> bool {
+        self.0.try_send(numbered).is_ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(room: usize) -> (Self, mpsc::Receiver<Numbered>) {
+        let (sender, receiver) = mpsc::channel(room);
+        (Self(sender), receiver)
+    }
+}
+
+/// What the thread reads.
+pub(super) struct Queues {
+    pub(super) usage: mpsc::Receiver<UsageJob>,
+    pub(super) transitions: mpsc::Receiver<Numbered>,
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) trouble: watch::Sender<Option<Arc<str>>>,
+}
+
+pub(super) fn queues(description: Arc<str>) -> (StoreHandle, TransitionSink, Queues) {
+    let (usage, usage_queue) = mpsc::channel(USAGE_QUEUE);
+    let (sink, transitions) = mpsc::channel(TRANSITION_QUEUE);
+    let (questions, question_queue) = mpsc::channel(QUESTION_QUEUE);
+    let (trouble_sender, trouble) = watch::channel(None);
+    let handle = StoreHandle { usage, questions, trouble, description };
+    let queues =
+        Queues { usage: usage_queue, transitions, questions: question_queue, trouble: trouble_sender };
+    (handle, TransitionSink(sink), queues)
+}
