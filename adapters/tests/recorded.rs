@@ -16,24 +16,34 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-#[test]
-fn working_and_idle_screens_are_their_runtimes_own() {
+fn recognised(states: &[&str], kinds: Option<&[&str]>) -> (Vec<String>, Vec<String>) {
     let labels = fs::read_to_string(fixtures().join("panes/labels.tsv")).unwrap();
-    let mut missed = Vec::new();
-    let mut seen = 0;
+    let (mut yes, mut no) = (Vec::new(), Vec::new());
     for line in labels.lines() {
-        let [path, runtime, state, _] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        if !matches!(state, "working" | "available") {
+        let [path, runtime, state, kind] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        if !states.contains(&state) || kinds.is_some_and(|kinds| !kinds.contains(&kind)) {
             continue;
         }
-        seen += 1;
         let screen = fs::read_to_string(fixtures().join("panes").join(path)).unwrap();
-        if !runtimes::screen_is_of(&RuntimeName::new(runtime), &screen) {
-            missed.push(path.to_owned());
-        }
+        let own = runtimes::screen_is_of(&RuntimeName::new(runtime), &screen);
+        if own { &mut yes } else { &mut no }.push(path.to_owned());
     }
-    assert!(seen > 30);
+    (yes, no)
+}
+
+#[test]
+fn working_and_idle_screens_are_their_runtimes_own() {
+    let (own, missed) = recognised(&["working", "available"], None);
+    assert!(own.len() > 30);
     assert_eq!(missed, Vec::<String>::new());
+}
+
+/// Recognised, an agent that waits for a yes would look idle, and after a while available.
+#[test]
+fn a_screen_with_a_dialog_is_no_answer() {
+    let (mistaken, dialogs) = recognised(&["stuck"], Some(&["trust", "dialog", "permission", "question"]));
+    assert!(dialogs.len() >= 10);
+    assert_eq!(mistaken, Vec::<String>::new());
 }
 
 #[test]

@@ -40,8 +40,6 @@ fn start(dir: &Path) -> (Child, Duration) {
         .env("HOME", dir)
         .env("XDG_RUNTIME_DIR", dir.join("run"))
         .env("NOTIFY_SOCKET", &notify)
-        .env("MALLOC_TRIM_THRESHOLD_", "131072")
-        .env("MALLOC_MMAP_THRESHOLD_", "131072")
         .args(["--http", HTTP, "--log", "warn"])
         .spawn()
         .unwrap();

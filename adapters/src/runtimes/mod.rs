@@ -15,7 +15,7 @@ use crate::procfs::{self, Stat};
 struct Known {
     name: &'static str,
     recognise: fn(&Program<'_>) -> bool,
-    /// Whether a screen is this runtime's own.
+    /// Whether a screen is this runtime's own, with no dialog in the way: an agent at a prompt must never look at ease.
     recognises: fn(&str) -> bool,
 }
 

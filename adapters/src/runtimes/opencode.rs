@@ -8,8 +8,9 @@ pub(super) fn recognise(program: &Program<'_>) -> bool {
     program.name() == NAME || program.script().is_some_and(|script| base(script) == NAME)
 }
 
+/// Its footer; not while a permission or a question has the keys.
 pub(super) fn recognises(screen: &str) -> bool {
-    super::last_lines(screen, 8).iter().any(|line| {
-        line.contains("ctrl+p commands") || line.contains("esc interrupt") || line.contains("enter confirm")
-    })
+    let last = super::last_lines(screen, 8);
+    let dialog = last.iter().any(|line| line.contains("enter confirm") || line.contains("enter submit"));
+    !dialog && last.iter().any(|line| line.contains("ctrl+p commands") || line.contains("esc interrupt"))
 }

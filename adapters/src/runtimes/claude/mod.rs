@@ -104,11 +104,13 @@ fn ending_within(path: &Path, window: u64) -> std::io::Result<(Ending, bool)> {
     Ok((ending, start == 0))
 }
 
+/// Its prompt box, or a running turn. A dialog's cursor is the same glyph, but stands below no rule.
 pub(super) fn recognises(screen: &str) -> bool {
-    let last = super::last_lines(screen, 12);
-    last.iter().any(|line| {
-        line.starts_with('❯') || line.contains("esc to interrupt") || line.contains("? for shortcuts")
-    })
+    let last = super::last_lines(screen, 14);
+    let boxed = last.windows(2).any(|pair| pair[0].starts_with("────") && pair[1].starts_with('❯'));
+    let dialog =
+        last.iter().any(|line| line.contains("Enter to confirm") || line.contains("Enter to select"));
+    !dialog && (boxed || last.iter().any(|line| line.contains("esc to interrupt")))
 }
 
 pub(super) fn native(process: &Stat) -> Option<NativeReading> {
