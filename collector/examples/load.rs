@@ -214,6 +214,21 @@ async fn reader(dir: &Path) -> FleetServiceClient<Channel> {
     FleetServiceClient::new(channel(dir).await).max_decoding_message_size(64 << 20)
 }
 
+/// `None` where it is not built.
+#[expect(clippy::disallowed_methods, reason = "the program measured")]
+fn cold_ps(dir: &Path) -> Option<Vec<Duration>> {
+    let fleet = std::env::current_exe().ok()?.parent()?.join("../fleet");
+    let run = || {
+        let began = Instant::now();
+        let mut ps = Command::new(&fleet);
+        ps.env_clear().env("HOME", dir).env("XDG_RUNTIME_DIR", dir.join("run")).arg("ps");
+        let output = ps.output().ok()?;
+        let rows = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        (rows > 500 || !output.status.success()).then(|| began.elapsed())
+    };
+    (0..60).map(|_| run()).collect()
+}
+
 fn scrape() -> (Duration, usize) {
     let began = Instant::now();
     let mut stream = TcpStream::connect(HTTP).unwrap();
@@ -264,6 +279,9 @@ async fn main() {
     }
     let each = (cpu(&child) - before) / 200.0 * 1e3;
     println!("ListAgents on a new connection: {}; {each:.2} ms of cpu, {}", percentiles(cold), rss(&child));
+    if let Some(times) = cold_ps(dir.path()) {
+        println!("`fleet ps` as a cold process: {}", percentiles(times));
+    }
     let before = cpu(&child);
     let mut scrapes: Vec<Duration> = (0..50).map(|_| scrape().0).collect();
     let each = (cpu(&child) - before) / 50.0 * 1e3;

@@ -74,7 +74,14 @@ pub struct App {
 impl App {
     pub fn build(config: Config, clock: Clock) -> Result<Self, AppError> {
         let (endpoint, listener) = Endpoint::bind(&config.socket)?;
-        let http = config.http.map(http::bind).transpose()?;
+        let http = match config.http.map(http::bind).transpose() {
+            // Two users of one host both have a default; the second does without rather than not at all.
+            Err(error @ HttpError::Taken { .. }) if !config.http_required => {
+                tracing::warn!("no metrics are served: {error}");
+                None
+            }
+            bound => bound?,
+        };
         let addressed = |listener: std::net::TcpListener| {
             let address = listener.local_addr();
             address.map(|address| (listener, address)).map_err(start("read the metrics port"))

@@ -23,9 +23,10 @@ pub struct Args {
     /// The socket that sidecars and `fleet` connect to [default: $XDG_RUNTIME_DIR/mosaic/collector.sock]
     #[arg(long, value_name = "PATH", env = "FLEET_COLLECTOR_SOCKET", hide_env_values = true)]
     pub socket: Option<PathBuf>,
-    /// Where /metrics is served, on loopback; `off` serves nothing
-    #[arg(long, value_name = "ADDR", env = "FLEET_COLLECTOR_HTTP", hide_env_values = true, default_value = DEFAULT_HTTP)]
-    pub http: String,
+    /// Where /metrics is served, on loopback; `off` serves nothing [default: 127.0.0.1:9464, if no other user's
+    /// collector has it]
+    #[arg(long, value_name = "ADDR", env = "FLEET_COLLECTOR_HTTP", hide_env_values = true)]
+    pub http: Option<String>,
     /// The register's file [default: $XDG_STATE_HOME/mosaic/register.sqlite3]
     #[arg(long, value_name = "PATH", env = "FLEET_COLLECTOR_STORE", hide_env_values = true)]
     pub store: Option<PathBuf>,
@@ -51,6 +52,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// `None` is off.
     pub http: Option<SocketAddr>,
+    /// It was asked for by name: without it the collector does not start.
+    pub http_required: bool,
     pub store: PathBuf,
     pub log: LevelFilter,
     pub thresholds: Thresholds,
@@ -102,7 +105,7 @@ impl fmt::Display for Mistakes {
 impl Config {
     pub fn of(args: &Args, home: Result<Home, NoHome>) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes(Vec::new());
-        let http = mistakes.keep(http(&args.http));
+        let http = mistakes.keep(http(args.http.as_deref().unwrap_or(DEFAULT_HTTP)));
         let log = args.log.parse().map_err(|_| Mistake::LogLevel { given: args.log.clone() });
         let log = mistakes.keep(log);
         let home = match (home, &args.socket, &args.store) {
@@ -121,7 +124,15 @@ impl Config {
         let (Some(http), Some(log), true) = (http, log, mistakes.0.is_empty()) else { return Err(mistakes) };
         let (activity, warning) = idle_threshold(Thresholds::default().activity);
         let thresholds = Thresholds { activity, ..Thresholds::default() };
-        Ok(Self { socket, http, store, log, thresholds, warnings: warning.into_iter().collect() })
+        Ok(Self {
+            socket,
+            http,
+            http_required: args.http.is_some(),
+            store,
+            log,
+            thresholds,
+            warnings: warning.into_iter().collect(),
+        })
     }
 }
 

@@ -73,11 +73,17 @@ impl Daemon {
 /// # Errors
 /// When it does not come up; the message has its log.
 pub fn collector(home: &TestHome, http: &str) -> Result<Daemon> {
-    let daemon = Daemon::start(home, "fleet-collector", &["--http", http], &[])?;
-    wait_until(PATIENCE, "the collector's answer", || {
-        fleet(home, &["ps", "--json"]).and_then(|out| out.from_collector())
-    })
-    .with_context(|| daemon.log())?;
+    collector_with(home, &["--http", http])
+}
+
+/// The same with these arguments only.
+///
+/// # Errors
+/// When it does not come up; the message has its log.
+pub fn collector_with(home: &TestHome, args: &[&str]) -> Result<Daemon> {
+    let daemon = Daemon::start(home, "fleet-collector", args, &[])?;
+    let answers = || fleet(home, &["ps", "--json"]).and_then(Said::from_collector);
+    wait_until(PATIENCE, "the collector's answer", answers).with_context(|| daemon.log())?;
     Ok(daemon)
 }
 

@@ -287,3 +287,12 @@ fn an_agent_that_is_stopped_with_its_sidecar_is_seen_dead_by_the_host() {
     world.tmux.kill_session("coder0").unwrap();
     wait_for_state(&world.home, "coder0", "dead").unwrap();
 }
+
+#[test]
+fn a_second_users_collector_does_without_the_metrics_port_that_the_first_one_has() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:9464");
+    let world = World::new();
+    let collector = fleet::collector_with(&world.home, &[]).unwrap();
+    assert!(collector.log().contains("no metrics are served"), "{}", collector.log());
+    drop(taken);
+}

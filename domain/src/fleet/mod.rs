@@ -143,25 +143,31 @@ impl Fleet {
         self.agents.is_empty()
     }
 
-    /// Every agent without its signals, hosts in order, and within a host as the roster has them, then unmanaged
-    /// sessions by name.
-    pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
-        let rows: Vec<(&AgentKey, &Entry)> =
+    /// Every agent, hosts in order, and within a host as the roster has them, then unmanaged sessions by name.
+    pub fn rows(&self, now: Now, day_start: Wall) -> impl Iterator<Item = Row<'_>> {
+        let mut rows: Vec<(&AgentKey, &Entry)> =
             self.agents.iter().map(|(key, entry)| (key, entry.as_ref())).collect();
-        let mut views = Vec::with_capacity(rows.len());
-        for on_host in rows.chunk_by(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
-            let Some((first, last)) = on_host.first().zip(on_host.last()) else { continue };
-            // Ordered by socket, so this is one socket, where no two names collide.
-            let one_socket = first.0.socket == last.0.socket;
-            let host = self.host_of(first.0);
-            let mut on_host = on_host.to_vec();
+        for on_host in rows.chunk_by_mut(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
             on_host.sort_by_key(|(_, entry)| entry.position);
-            views.extend(on_host.into_iter().map(|(key, entry)| {
-                let name = if one_socket { key.session.clone() } else { self.name(key) };
-                view::of(key, entry, host, name, &self.thresholds, now, day_start)
-            }));
         }
-        views
+        let sockets: BTreeSet<&crate::SocketName> = rows.iter().map(|(key, _)| &key.socket).collect();
+        let one_socket = sockets.len() <= 1;
+        let mut host: Option<(&AgentKey, Option<&Host>)> = None;
+        rows.into_iter().map(move |(key, entry)| {
+            let known = match host {
+                Some((last, known)) if last.host == key.host && last.tenant == key.tenant => known,
+                _ => self.host_of(key),
+            };
+            host = Some((key, known));
+            // On one socket no two names collide.
+            let name = if one_socket { Cow::Borrowed(key.session.as_str()) } else { self.name(key) };
+            row::of(key, entry, known, name, &self.thresholds, now, day_start)
+        })
+    }
+
+    /// The same, each without its signals, for whoever keeps them.
+    pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
+        self.rows(now, day_start).map(|row| row.to_view()).collect()
     }
 
     /// One agent with its signals.
@@ -172,8 +178,9 @@ impl Fleet {
 
     /// One agent without its signals.
     pub fn row(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
-        let (entry, host) = (self.agents.get(key)?, self.host_of(key));
-        Some(view::of(key, entry, host, self.name(key), &self.thresholds, now, day_start))
+        let (key, entry) = self.agents.get_key_value(key)?;
+        let host = self.host_of(key);
+        Some(row::of(key, entry, host, self.name(key), &self.thresholds, now, day_start).to_view())
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &AgentKey> {

@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::drift::{self, Drift};
-use crate::heartbeat::{self, Health, Status};
+use crate::drift::Drift;
+use crate::heartbeat::{Health, Status};
 use crate::ids::{AgentKey, RuntimeName, SessionId};
 use crate::observation::{Pane, Process, Source};
-use crate::readiness::{
-    EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge,
-};
+use crate::readiness::{PaneSignal, State, StuckKind};
 use crate::time::{Mono, Now, Wall, humanize};
 use crate::usage::Tokens;
 
-use super::Host;
-use super::entry::{Entry, Slot};
+use super::entry::Entry;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentView {
@@ -118,138 +115,6 @@ pub struct SignalLine {
     pub says: String,
     pub source: Option<Source>,
     pub age: Option<Duration>,
-}
-
-pub(super) fn of(
-    key: &AgentKey,
-    entry: &Entry,
-    host: Option<&Host>,
-    name: String,
-    thresholds: &Thresholds,
-    now: Now,
-    day_start: Wall,
-) -> AgentView {
-    let signals = entry.signals();
-    let verdict = verdict(&signals, entry, thresholds, now.mono);
-    let slot = entry.best();
-    let pane_alive = match signals.pane {
-        PaneSignal::Alive => Some(true),
-        PaneSignal::Dead { .. } | PaneSignal::Gone => Some(false),
-        PaneSignal::Unreachable { .. } | PaneSignal::Unknown => None,
-    };
-    let (pane_id, pane_pid, pane_command, pane_title) = match slot.map(|slot| &slot.seen.pane) {
-        Some(Pane::Alive { id, pid, command, title }) => {
-            (Some(id.clone()), Some(*pid), Some(command.clone()), Some(title.clone()))
-        }
-        _ => (None, None, None, None),
-    };
-    let systemd_known = host
-        .is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
-    let word = |value: Option<&String>| match value {
-        Some(word) => word.clone(),
-        None if systemd_known && entry.roster.is_some() => "not-found".to_owned(),
-        None => "unknown".to_owned(),
-    };
-    AgentView {
-        name,
-        runtime: entry.roster.as_ref().map(|roster| roster.runtime.clone()).or_else(|| entry.runtime.clone()),
-        class: entry.roster.as_ref().map(|roster| roster.class.clone()),
-        alias: entry.roster.as_ref().and_then(|roster| roster.alias.clone()),
-        account: entry.roster.as_ref().and_then(|roster| roster.account.clone()),
-        managed: entry.roster.is_some(),
-        systemd_active: word(entry.unit.as_ref().map(|unit| &unit.active)),
-        systemd_enabled: word(entry.unit.as_ref().map(|unit| &unit.enabled)),
-        pane_alive,
-        pane_id,
-        pane_pid,
-        pane_command,
-        pane_title,
-        idle: signals.last_activity.map(|moved| moved.age_at(now.mono)),
-        heartbeat: beat(slot, now),
-        state: verdict.state,
-        kind: verdict.kind,
-        since: entry.standing.as_ref().map_or(now.wall, |standing| standing.since),
-        reason: verdict.reason,
-        evidence: verdict.evidence.iter().map(|evidence| evidence_view(evidence, now)).collect(),
-        draft: slot.and_then(|slot| slot.seen.draft),
-        drift: drift::find(&drift::Facts {
-            name: &key.session,
-            roster: entry.roster.as_ref(),
-            roster_known: host.is_some_and(|host| {
-                !host.planes.roster.path.is_empty() && host.planes.roster.error.is_none()
-            }),
-            unit: entry.unit.as_ref(),
-            session_exists: pane_alive.map(|alive| alive || matches!(signals.pane, PaneSignal::Dead { .. })),
-            runtime_seen: slot.and_then(|slot| slot.seen.runtime.as_ref()),
-        }),
-        model: slot.and_then(|slot| slot.seen.model.clone()),
-        conversation: slot.and_then(|slot| slot.seen.conversation.clone()),
-        tokens_today: entry.book.since(day_start),
-        by_model: entry.book.by_model.clone(),
-        transitions: entry.transitions.clone(),
-        link: link(slot),
-        next: verdict.next.map(|next| NextView {
-            at: now.wall_of(next.at),
-            becomes: next.becomes,
-            kind: next.kind,
-            because: next.because,
-        }),
-        signals: Vec::new(),
-        generation: entry.generation,
-        key: key.clone(),
-    }
-}
-
-/// The next deadline is the entry's until it is due: nothing but an event, which would have renewed it, moves it.
-fn verdict(signals: &Signals, entry: &Entry, thresholds: &Thresholds, now: Mono) -> Verdict {
-    match &entry.next {
-        Some(next) if next.at <= now => assess(signals, thresholds, now),
-        next => Verdict { next: next.clone(), ..judge(signals, thresholds, now) },
-    }
-}
-
-fn evidence_view(evidence: &EvidenceSignal, now: Now) -> EvidenceView {
-    EvidenceView {
-        kind: evidence.kind,
-        line: evidence.line.clone(),
-        source: evidence.source,
-        since: evidence.since.map(|since| now.wall_of(since)),
-        until: evidence.until.map(|until| now.wall_of(until)),
-    }
-}
-
-fn link(slot: Option<&Slot>) -> Link {
-    match slot {
-        None => Link::None,
-        Some(slot) if slot.connected => Link::Live,
-        Some(slot) if slot.stopped => Link::Stopped,
-        Some(_) => Link::Lost,
-    }
-}
-
-fn beat(slot: Option<&Slot>, now: Now) -> BeatView {
-    let Some((slot, beat)) = slot.and_then(|slot| Some((slot, slot.seen.heartbeat.as_ref()?))) else {
-        return BeatView {
-            ts: None,
-            pid: None,
-            status: None,
-            age: None,
-            health: Health::Unknown,
-            source: None,
-            clock_skew: false,
-        };
-    };
-    let confirmed = slot.at.mono.minus(beat.age);
-    let age = confirmed.age_at(now.mono);
-    BeatView {
-        ts: Some(now.wall_of(confirmed)),
-        pid: beat.pid,
-        status: beat.status,
-        age: Some(age),
-        health: heartbeat::health(age, beat.interval),
-        source: Some(beat.source),
-        clock_skew: beat.clock_skew,
-    }
 }
 
 /// The signals in their order of precedence, what is missing included.
