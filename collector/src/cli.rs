@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::app::{App, AppError};
+use crate::chain::chain;
 use crate::config::{Args, Command, Config};
 use crate::exposition::catalogue;
 use crate::{clock, config};
@@ -75,19 +76,8 @@ fn metrics(json: bool) -> ExitCode {
     }
 }
 
-/// One line, its causes after it.
 fn complain(error: &dyn std::error::Error) {
-    let mut line = format!("fleet-collector: {error}");
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let text = source.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = source.source();
-    }
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "fleet-collector: {}", chain(error));
 }
 
 fn log_to_stderr(level: LevelFilter) {

@@ -24,7 +24,8 @@ use crate::exposition::render;
 use crate::hub::HubHandle;
 use crate::meters::Meters;
 
-const MAX_CONNECTIONS: usize = 32;
+/// Each may leave a whole page unread.
+const MAX_CONNECTIONS: usize = 16;
 /// A scraper that keeps its connection open makes a new one now and then; one that does nothing holds no place.
 const LIFETIME: Duration = Duration::from_secs(600);
 const HEAD_LIMIT: Duration = Duration::from_secs(30);

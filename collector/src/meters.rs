@@ -41,11 +41,14 @@ impl Meters {
     }
 
     pub fn drop_one(&self, reason: Dropped) {
-        self.dropped[reason as usize].add(1);
+        if let Some((_, count)) = Dropped::ALL.iter().zip(&self.dropped).find(|(known, _)| **known == reason)
+        {
+            count.add(1);
+        }
     }
 
     pub fn dropped(&self) -> impl Iterator<Item = (Dropped, u64)> {
-        Dropped::ALL.into_iter().map(|reason| (reason, self.dropped[reason as usize].get()))
+        Dropped::ALL.into_iter().zip(&self.dropped).map(|(reason, count)| (reason, count.get()))
     }
 
     pub fn scraped(&self, took: Duration) {

@@ -5,6 +5,7 @@ use pb::report_request::Message;
 
 use super::*;
 use crate::fixture::seen;
+use crate::ingest::HELLO_LIMIT;
 
 fn wrong() -> pb::ReportRequest {
     let empty = pb::Observation { session: "a".to_owned(), ..Default::default() };
@@ -27,6 +28,19 @@ async fn a_stream_begins_with_a_hello_of_the_sockets_own_tenant() {
     let status = foreign.end().await;
     assert_eq!(status.code(), tonic::Code::PermissionDenied);
     assert!(status.message().contains("not of somebody-else"), "{status}");
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_says_nothing_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = start(dir.path());
+    let mut silent = collector.stranger().await;
+    tokio::time::pause();
+    tokio::time::advance(HELLO_LIMIT * 2).await;
+    tokio::time::resume();
+    assert_eq!(silent.end().await.code(), tonic::Code::DeadlineExceeded);
+    assert!(collector.metric("fleet_collector_streams").await.abs() < f64::EPSILON);
     collector.stop().await;
 }
 

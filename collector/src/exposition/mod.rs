@@ -23,19 +23,23 @@ use crate::meters::Meters;
 use catalogue::{Kind, Metric};
 use negotiate::{Classic, Format};
 
-/// The page, and its content type.
+/// What an agent takes on the page; a guess that saves growing it.
+const AGENT_BYTES: usize = 3_600;
+
+/// The page of this moment.
 pub fn render(snapshot: Snapshot, meters: &Arc<Meters>, format: Format) -> Result<String, fmt::Error> {
     let begun = Instant::now();
+    let expected = (snapshot.agents.len() + 4) * AGENT_BYTES;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Exposition { snapshot, meters: meters.clone() }));
     let page = match format {
         Format::OpenMetrics => {
-            let mut page = String::new();
+            let mut page = String::with_capacity(expected);
             encode(&mut page, &registry)?;
             page
         }
         Format::Classic => {
-            let mut classic = Classic::default();
+            let mut classic = Classic::with_capacity(expected);
             encode(&mut classic, &registry)?;
             classic.page
         }

@@ -52,30 +52,50 @@ fn offer(range: &str) -> Option<(Format, f64)> {
 }
 
 /// Writes the same samples in the older format: there a counter's name carries `_total` in its description too, and
-/// units and the end mark do not exist. It passes lines on as they come, so that no page exists twice.
-#[derive(Debug, Default)]
+/// units and the end mark do not exist. Samples are passed on as they come, so that no page exists twice.
+#[derive(Debug)]
 pub struct Classic {
     pub page: String,
-    /// The beginning of a line whose end is still to come.
+    /// A description whose end is still to come.
     line: String,
     /// A metric's name and help, until its type tells under which name they go.
     help: Option<String>,
+    at: At,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    LineStart,
+    Description,
+    Sample,
 }
 
 impl std::fmt::Write for Classic {
+    /// The encoder never writes past a line's end in one piece.
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.line.push_str(text);
+        if self.at == At::LineStart && !text.is_empty() {
+            self.at = if text.starts_with('#') { At::Description } else { At::Sample };
+        }
+        match self.at {
+            At::Sample => self.page.push_str(text),
+            At::Description | At::LineStart => self.line.push_str(text),
+        }
         if text.ends_with('\n') {
             let line = std::mem::take(&mut self.line);
             line.lines().for_each(|line| self.take(line));
             self.line = line;
             self.line.clear();
+            self.at = At::LineStart;
         }
         Ok(())
     }
 }
 
 impl Classic {
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { page: String::with_capacity(bytes), line: String::new(), help: None, at: At::LineStart }
+    }
+
     fn take(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             self.help = Some(rest.to_owned());
@@ -128,7 +148,7 @@ mod tests {
     #[test]
     fn counters_are_described_under_their_whole_name() {
         let page = "# HELP a b c\n# TYPE a counter\n# UNIT a x\na_total{l=\"# TYPE\"} 1\n# HELP g h\n# TYPE g gauge\ng 2\n# EOF\n";
-        let mut classic = Classic::default();
+        let mut classic = Classic::with_capacity(0);
         for piece in page.split_inclusive([' ', '\n']) {
             classic.write_str(piece).unwrap();
         }

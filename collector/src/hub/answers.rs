@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleet_domain::fleet::{AgentView, Unresolved, resolve};
+use fleet_domain::fleet::{AgentView, Row, Unresolved, resolve};
 use fleet_domain::{AgentKey, HostId, Now, TenantId, Wall};
 use tokio::sync::oneshot;
 
@@ -16,6 +16,11 @@ pub enum Ask {
     List {
         day: Day,
         reply: oneshot::Sender<Listing>,
+    },
+    /// The same as it stands, for whoever makes something else of it at once.
+    Visit {
+        day: Day,
+        visit: Box<dyn FnOnce(Rows<'_>) + Send>,
     },
     Get {
         name: String,
@@ -58,6 +63,13 @@ pub enum Day {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listing {
     pub agents: Vec<AgentView>,
+    pub hosts: Vec<HostRow>,
+    pub generation: u64,
+}
+
+/// A [`Listing`] that is still the hub's own.
+pub struct Rows<'r> {
+    pub agents: Box<dyn Iterator<Item = Row<'r>> + 'r>,
     pub hosts: Vec<HostRow>,
     pub generation: u64,
 }
@@ -111,6 +123,7 @@ impl Hub {
         self.tick(now);
         match ask {
             Ask::List { day, reply } => drop(reply.send(self.listing(day, now))),
+            Ask::Visit { day, visit } => visit(self.rows(day, now)),
             Ask::Get { name, day, reply } => drop(reply.send(self.get(&name, day, now))),
             Ask::Find { name, reply } => drop(reply.send(self.find(&name))),
             Ask::Watch { day, reply } => {
@@ -133,6 +146,15 @@ impl Hub {
         let day_start = since(day, self.day.start(now.wall));
         Listing {
             agents: self.fleet.list(now, day_start),
+            hosts: self.host_rows(),
+            generation: self.fleet.generation(),
+        }
+    }
+
+    fn rows(&mut self, day: Day, now: Now) -> Rows<'_> {
+        let day_start = since(day, self.day.start(now.wall));
+        Rows {
+            agents: Box::new(self.fleet.rows(now, day_start)),
             hosts: self.host_rows(),
             generation: self.fleet.generation(),
         }

@@ -27,7 +27,7 @@ use answers::since;
 use readers::Readers;
 use streams::Streams;
 
-pub use answers::{Ask, Day, HostMeter, HostRow, Listing, Snapshot, Status};
+pub use answers::{Ask, Day, HostMeter, HostRow, Listing, Rows, Snapshot, Status};
 pub use readers::{Cut, Delta, Follow, TooMany, Watch};
 pub use streams::{SidecarDrops, SidecarInfo};
 pub use task::{HubHandle, Stopped, run};

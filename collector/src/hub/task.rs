@@ -8,7 +8,7 @@ use fleet_domain::fleet::{AgentView, Unresolved};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::{Ask, Day, Follow, Hub, Input, Listing, Snapshot, Status, TooMany, Watch};
+use super::{Ask, Day, Follow, Hub, Input, Listing, Rows, Snapshot, Status, TooMany, Watch};
 use crate::clock::Clock;
 use crate::store::Whose;
 
@@ -52,6 +52,15 @@ impl HubHandle {
 
     pub async fn list(&self, day: Day) -> Result<Listing, Stopped> {
         self.ask(|reply| Ask::List { day, reply }).await
+    }
+
+    /// Runs `visit` over the rows where they stand, in the hub's own task: it must be quick.
+    pub async fn visit<T: Send + 'static>(
+        &self,
+        day: Day,
+        visit: impl FnOnce(Rows<'_>) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        self.ask(|reply| Ask::Visit { day, visit: Box::new(move |rows| drop(reply.send(visit(rows)))) }).await
     }
 
     pub async fn get(&self, name: String, day: Day) -> Result<Result<AgentView, Unresolved>, Stopped> {

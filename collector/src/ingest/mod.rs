@@ -2,6 +2,9 @@
 
 mod stream;
 
+#[cfg(test)]
+pub(crate) use stream::HELLO_LIMIT;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

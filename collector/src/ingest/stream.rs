@@ -22,12 +22,13 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::Context;
+use crate::chain::chain;
 use crate::hub::{Input, Stopped};
 use crate::meters::Dropped;
 use crate::store::handle::{Ack, UsageJob};
 use crate::store::{SourceKey, UsageWrite};
 
-const HELLO_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const HELLO_LIMIT: Duration = Duration::from_secs(5);
 /// A sender that is wrong this often is not going to be right.
 const MAX_INVALID: u32 = 300;
 
@@ -102,7 +103,7 @@ impl Stream {
 
     async fn greet(&self, inbound: &mut Inbound) -> Result<Hello, Status> {
         let first = timeout(HELLO_LIMIT, inbound.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("no Hello within 5 s"))??;
+        let first = first.map_err(|_| Status::deadline_exceeded("no Hello came in time"))??;
         let first = first.ok_or_else(|| Status::invalid_argument("the stream ended before its Hello"))?;
         let hello = match report_from_pb(&first) {
             Ok((_, Report::Hello(hello))) => hello,
@@ -215,7 +216,7 @@ impl Stream {
             SourceKey { tenant: hello.tenant.clone(), host: hello.host.clone(), source: source.clone() };
         match self.context.store.cursor(key).await {
             Ok(cursor) => self.answer(Answer::Cursor { source, cursor: cursor.unwrap_or_default() }).await,
-            Err(error) => Err(End::Refused(Status::unavailable(error.to_string()))),
+            Err(error) => Err(End::Refused(Status::unavailable(chain(&error)))),
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::{Query, changes, ending, gone, unresolved};
+use crate::chain::chain;
 use crate::hub::Follow;
 use crate::store::handle::{StoreHandle, Unavailable};
 use crate::store::{Numbered, Past, Whose};
@@ -111,5 +112,5 @@ fn response(numbered: &Numbered) -> pb::EventsResponse {
 }
 
 fn unavailable(error: Unavailable) -> Status {
-    Status::unavailable(error.to_string())
+    Status::unavailable(chain(&error))
 }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod events;
+mod listing;
 
 use std::sync::Arc;
 
@@ -37,10 +38,12 @@ pub struct Query {
 }
 
 impl Query {
-    pub fn service(self) -> FleetServiceServer<Self> {
-        FleetServiceServer::new(self)
+    pub fn service(self) -> listing::Listing {
+        let hub = self.hub.clone();
+        let others = FleetServiceServer::new(self)
             .max_decoding_message_size(MAX_QUESTION_BYTES)
-            .max_encoding_message_size(MAX_QUERY_BYTES)
+            .max_encoding_message_size(MAX_QUERY_BYTES);
+        listing::Listing { hub, others }
     }
 }
 
@@ -51,6 +54,7 @@ impl FleetService for Query {
     type WatchAgentsStream = Answers<pb::WatchAgentsResponse>;
     type EventsStream = Answers<pb::EventsResponse>;
 
+    /// Answered by [`listing`] before it comes here.
     async fn list_agents(
         &self,
         request: Request<pb::ListAgentsRequest>,

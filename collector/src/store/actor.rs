@@ -17,6 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::handle::{Ack, Question, StoreHandle, TransitionSink, UsageJob, queues};
 use super::{Numbered, Store, StoreError, Write};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
 use crate::meters::Meters;
@@ -223,11 +224,12 @@ impl Actor {
 
     fn failed(&mut self, error: &StoreError) {
         self.meters.store_errors.add(1);
+        let why = chain(error);
         let wait = self.retry.as_ref().map_or(FIRST_RETRY, |retry| (retry.wait * 2).min(LAST_RETRY));
         if self.retry.is_none() {
-            tracing::error!("{error}; acknowledgements are held, and it is tried again until it works");
+            tracing::error!("{why}; acknowledgements are held, and it is tried again until it works");
         }
-        self.trouble.send_replace(Some(error.to_string().into()));
+        self.trouble.send_replace(Some(why.into()));
         self.retry = Some(Retry { at: Instant::now() + wait, wait });
     }
 
@@ -253,7 +255,7 @@ impl Actor {
             Ok(rows) => tracing::debug!(rows, "pruned the store"),
             Err(error) => {
                 self.meters.store_errors.add(1);
-                tracing::warn!("{error}");
+                tracing::warn!("{}", chain(&error));
             }
         }
     }

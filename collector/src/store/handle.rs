@@ -47,7 +47,7 @@ pub(super) enum Question {
 pub enum Unavailable {
     #[error("the collector is shutting down")]
     Closed,
-    #[error("the store does not answer: {0}")]
+    #[error("the store does not answer")]
     Failed(#[from] StoreError),
 }
 

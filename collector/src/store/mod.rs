@@ -155,7 +155,7 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot {what} in the store {path}: {source}")]
+    #[error("cannot {what} in the store {path}")]
     Failed {
         what: &'static str,
         path: PathBuf,

@@ -12,7 +12,9 @@
 
 mod entry;
 mod event;
+mod list;
 mod resolve;
+mod row;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,12 +23,13 @@ use std::time::Duration;
 use crate::ids::{AgentKey, HostId, TenantId};
 use crate::observation::{HostPlanes, Observation, Pane, SocketState, Vantage};
 use crate::readiness::{Deadline, Thresholds, assess};
-use crate::time::{Mono, Now, Wall};
+use crate::time::{Mono, Now};
 
 use entry::{Entry, Place, Places, Standing};
 
 pub use event::{Effect, Event, ReporterId, Restored, Transition};
 pub use resolve::{Unresolved, resolve};
+pub use row::{PaneRow, Row};
 pub use view::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine};
 
 /// How long an unmanaged agent that died stays on the list before it is forgotten.
@@ -141,86 +144,6 @@ impl Fleet {
 
     pub fn is_empty(&self) -> bool {
         self.agents.is_empty()
-    }
-
-    /// Every agent, hosts in order, and within a host as the roster has them, then unmanaged sessions by name.
-    pub fn rows(&self, now: Now, day_start: Wall) -> impl Iterator<Item = Row<'_>> {
-        let mut rows: Vec<(&AgentKey, &Entry)> =
-            self.agents.iter().map(|(key, entry)| (key, entry.as_ref())).collect();
-        for on_host in rows.chunk_by_mut(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
-            on_host.sort_by_key(|(_, entry)| entry.position);
-        }
-        let sockets: BTreeSet<&crate::SocketName> = rows.iter().map(|(key, _)| &key.socket).collect();
-        let one_socket = sockets.len() <= 1;
-        let mut host: Option<(&AgentKey, Option<&Host>)> = None;
-        rows.into_iter().map(move |(key, entry)| {
-            let known = match host {
-                Some((last, known)) if last.host == key.host && last.tenant == key.tenant => known,
-                _ => self.host_of(key),
-            };
-            host = Some((key, known));
-            // On one socket no two names collide.
-            let name = if one_socket { Cow::Borrowed(key.session.as_str()) } else { self.name(key) };
-            row::of(key, entry, known, name, &self.thresholds, now, day_start)
-        })
-    }
-
-    /// The same, each without its signals, for whoever keeps them.
-    pub fn list(&self, now: Now, day_start: Wall) -> Vec<AgentView> {
-        self.rows(now, day_start).map(|row| row.to_view()).collect()
-    }
-
-    /// One agent with its signals.
-    pub fn view(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
-        let signals = view::lines(self.agents.get(key)?, now);
-        Some(AgentView { signals, ..self.row(key, now, day_start)? })
-    }
-
-    /// One agent without its signals.
-    pub fn row(&self, key: &AgentKey, now: Now, day_start: Wall) -> Option<AgentView> {
-        let (key, entry) = self.agents.get_key_value(key)?;
-        let host = self.host_of(key);
-        Some(row::of(key, entry, host, self.name(key), &self.thresholds, now, day_start).to_view())
-    }
-
-    pub fn keys(&self) -> impl Iterator<Item = &AgentKey> {
-        self.agents.keys()
-    }
-
-    /// Every session with its shown name.
-    pub fn names(&self) -> impl Iterator<Item = (&AgentKey, String)> {
-        self.agents.keys().map(|key| (key, self.name(key)))
-    }
-
-    fn host_of(&self, key: &AgentKey) -> Option<&Host> {
-        self.hosts.get(&(key.tenant.clone(), key.host.clone()))
-    }
-
-    /// The shown name: the session's, and with its socket where two collide on a host.
-    pub fn name(&self, key: &AgentKey) -> String {
-        if self.collides(key) {
-            format!("{}@{}", key.session, key.socket.shown())
-        } else {
-            key.session.clone()
-        }
-    }
-
-    /// Leaps from socket to socket, as a host has few sockets and may have many sessions.
-    fn collides(&self, key: &AgentKey) -> bool {
-        let mut probe =
-            AgentKey { socket: crate::SocketName::default_server(), session: String::new(), ..key.clone() };
-        while let Some((found, _)) = self.agents.range(&probe..).next() {
-            if found.tenant != key.tenant || found.host != key.host {
-                return false;
-            }
-            probe.socket = found.socket.clone();
-            probe.session.clone_from(&key.session);
-            if found.socket != key.socket && self.agents.contains_key(&probe) {
-                return true;
-            }
-            probe.session = char::MAX.to_string();
-        }
-        false
     }
 
     fn observe(&mut self, reporter: ReporterId, seen: Observation, now: Now, effects: &mut Vec<Effect>) {

@@ -8,7 +8,9 @@ use crate::drift::{self, Drift};
 use crate::heartbeat::{self, Health};
 use crate::ids::{AgentKey, RuntimeName, SessionId};
 use crate::observation::Pane;
-use crate::readiness::{EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge};
+use crate::readiness::{
+    EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge,
+};
 use crate::time::{Mono, Now, Wall};
 use crate::usage::Tokens;
 

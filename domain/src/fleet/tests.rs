@@ -8,14 +8,15 @@ use crate::observation::{
     Beat, Evidence, Native, NativeState, Process, RosterEntry, RosterPlane, SocketPlane, Source,
 };
 use crate::readiness::{State, StuckKind};
+use crate::time::Wall;
 
 const R: ReporterId = ReporterId(1);
 
-fn now(ms: i64) -> Now {
+pub(super) fn now(ms: i64) -> Now {
     Now { mono: Mono(ms), wall: Wall(1_000_000_000_000 + ms) }
 }
 
-fn seen(session: &str, state: NativeState) -> Observation {
+pub(super) fn seen(session: &str, state: NativeState) -> Observation {
     Observation {
         socket: SocketName::new("mosaic-fleet"),
         session: session.to_owned(),
@@ -69,7 +70,7 @@ fn planes(names: &[&str]) -> HostPlanes {
     }
 }
 
-fn connected() -> Fleet {
+pub(super) fn connected() -> Fleet {
     let mut fleet = Fleet::new(Thresholds::default());
     connect(&mut fleet, R, Vantage::Host, 0);
     fleet

@@ -4,12 +4,14 @@
 mod agent;
 mod observation;
 mod report;
+mod row;
 mod scalar;
 mod usage;
 
 pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
 pub use report::{Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, report_from_pb, report_to_pb};
+pub use row::listing_bytes;
 pub use scalar::{
     key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,
 };

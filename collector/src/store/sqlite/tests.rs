@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::chain::chain;
 use crate::store::conformance::{conformance, record, restored, usage};
 
 fn file() -> (tempfile::TempDir, PathBuf) {
@@ -91,7 +92,7 @@ fn a_full_disk_loses_nothing_and_mends_itself() {
     let records = (0..400).map(|n| record(&format!("n{n}"), n, 0)).collect();
     let write = [Write::Usage(usage("b", "t", 2, records))];
     let error = store.commit(&write).unwrap_err();
-    assert!(error.to_string().contains("full"), "{error}");
+    assert!(chain(&error).contains("full"), "{error}");
     let source = usage("b", "t", 2, Vec::new()).source();
     assert_eq!(store.cursor(&source).unwrap(), Some(vec![1]));
     assert!(!restored(&mut store).contains_key("b"));
