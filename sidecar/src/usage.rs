@@ -16,7 +16,7 @@ use fleet_adapters::tail::{Cursor, Tail};
 use fleet_domain::SocketName;
 use fleet_domain::usage::{Record, merge};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
-use fleet_proto::limits::MAX_RECORDS;
+use fleet_proto::limits::{MAX_RECORDS, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
 
@@ -127,6 +127,7 @@ impl Sources {
     /// Sends what there is and what fits; true while there is more to do at once.
     pub(crate) fn pump(&mut self, link: &Sender) -> bool {
         let mut more = false;
+        let mut under_way = self.under_way();
         for (path, source) in &mut self.sources {
             if !source.stirred {
                 continue;
@@ -146,15 +147,20 @@ impl Sources {
                     }
                 }
                 Progress::Asking | Progress::Waiting { .. } => {}
-                Progress::Ready { .. } => more |= source.read(path, link),
+                // What the collector cannot store yet must not fill the stream that observations travel on too.
+                Progress::Ready { .. } if under_way >= MAX_USAGE_IN_FLIGHT => {}
+                Progress::Ready { .. } => {
+                    more |= source.read(path, link);
+                    under_way += usize::from(matches!(source.progress, Progress::Waiting { .. }));
+                }
             }
         }
         more
     }
 
-    /// True while a batch is under way.
-    pub(crate) fn waiting(&self) -> bool {
-        self.sources.values().any(|source| matches!(source.progress, Progress::Waiting { .. }))
+    /// Batches that are not acknowledged yet.
+    pub(crate) fn under_way(&self) -> usize {
+        self.sources.values().filter(|source| matches!(source.progress, Progress::Waiting { .. })).count()
     }
 }
 

@@ -239,7 +239,7 @@ impl Watcher {
     /// Says goodbye, so that the silence that follows is no fault, and lets what is under way arrive.
     pub(crate) async fn drain(&mut self) {
         self.flush();
-        while self.link.is_some() && self.sources.waiting() {
+        while self.link.is_some() && self.sources.under_way() > 0 {
             let event = self.uplink.next().await;
             self.heard(event);
         }
