@@ -37,7 +37,7 @@ struct Window {
 
 pub(crate) fn measure(effort: Effort) -> Result<Section> {
     let window = effort.pick(Duration::from_secs(3), Duration::from_secs(15));
-    let rounds = effort.pick(2, 6);
+    let rounds = effort.pick(2, 5);
     let mut section = Section::new(
         "all-in",
         "All-in CPU of watching 50 sessions",

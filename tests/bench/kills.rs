@@ -57,8 +57,8 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
     }
     let under_fire = began.elapsed();
     load.stop()?;
-    let truth = count_on_disk(&stage.home.claude_config())?;
     let settling = Instant::now();
+    let truth = count_on_disk(&stage.home.claude_config())?;
     let settled = wait_until(PATIENCE * 3, "the totals of the transcripts", || {
         let seen = totals(&stage.home)?;
         ensure!(seen == truth.tokens, "counted {seen} of {}", truth.tokens);
@@ -77,7 +77,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
     section.row("responses in the transcripts", truth.responses as f64, "", "");
     section.row("tokens in them", truth.tokens.total() as f64, "", format!("by kind {}", truth.tokens));
     section.row("under fire for", under_fire.as_secs_f64(), "s", "");
-    section.row("until the totals were equal, after the last write", settling.as_secs_f64(), "s", "");
+    section.row("until the totals were equal, after the last write (the slow count included)", settling.as_secs_f64(), "s", "");
     section.row(
         "difference at the end",
         difference(after, truth.tokens) as f64,

@@ -134,12 +134,12 @@ impl Section {
         text
     }
 
+    /// A line a series, its values in the order in which they were taken.
     fn raw(&self) -> Option<String> {
-        let mut text = String::from("series,unit,value\n");
+        let mut text = String::from("series,unit,values\n");
         for series in &self.series {
-            for value in series.samples.taken() {
-                let _ = writeln!(text, "{},{},{}", series.name.replace(',', ""), series.unit, figure(*value));
-            }
+            let values: Vec<String> = series.samples.taken().iter().map(|value| figure(*value)).collect();
+            let _ = writeln!(text, "{},{},{}", series.name.replace(',', ""), series.unit, values.join(" "));
         }
         (!self.series.is_empty() && text.len() < MAX_RAW).then_some(text)
     }
