@@ -162,7 +162,13 @@ impl Watcher {
 
     /// Something waits for room in the queue to the collector.
     fn pending(&self) -> bool {
-        self.link.is_some() && (self.planes_due || !self.due.is_empty())
+        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty())
+    }
+
+    /// The planes are due and may go: only the host's sidecar tells them, and after the sessions, so that a roster's
+    /// agent without a session is not missed too early.
+    fn planes_to_send(&self) -> bool {
+        self.planes_due && self.config.vantage == Vantage::Host && self.discovery.complete()
     }
 
     fn heard(&mut self, event: FromCollector) {
@@ -199,8 +205,7 @@ impl Watcher {
                 self.agents.remove(&id);
             }
         }
-        // The planes come after the sessions, so that a roster's agent without a session is not missed too early.
-        if self.planes_due && self.config.vantage == Vantage::Host && self.discovery.complete() {
+        if self.planes_to_send() {
             if link.try_send(message(Message::Planes(planes_to_pb(&self.planes)))).is_err() {
                 return;
             }
