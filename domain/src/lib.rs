@@ -13,6 +13,7 @@ pub mod roster;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod yaml;
 
 pub use ids::{AgentKey, AgentName, HostId, RuntimeName, SessionId, SocketName, TenantId};
 pub use time::{Mono, Now, Wall};

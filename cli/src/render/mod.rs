@@ -13,6 +13,7 @@ pub mod item;
 pub mod order;
 pub mod summary;
 pub mod table;
+pub mod verdict;
 pub mod words;
 pub mod yaml;
 

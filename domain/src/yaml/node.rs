@@ -6,20 +6,20 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::Problem;
 
-/// A roster larger than this is refused unread.
-pub const MAX_ROSTER_BYTES: usize = 4 << 20;
+/// A file larger than this is refused unread.
+pub const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 32;
 /// What aliases may expand to: a few kilobytes of text can otherwise name billions of nodes.
 const MAX_NODES: usize = 200_000;
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) kind: Kind,
+pub struct Node {
+    pub line: usize,
+    pub kind: Kind,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub enum Kind {
     /// `plain` is an unquoted scalar, which may stand for null, a boolean or a number.
     Scalar {
         text: String,
@@ -30,17 +30,17 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) line: usize,
-    pub(super) name: String,
+pub struct Key {
+    pub line: usize,
+    pub name: String,
 }
 
 impl Node {
-    pub(super) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    pub(super) fn describe(&self) -> &'static str {
+    pub fn describe(&self) -> &'static str {
         match &self.kind {
             _ if self.is_null() => "nothing",
             Kind::Scalar { .. } => "a single value",
@@ -58,11 +58,15 @@ impl Node {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    if text.len() > MAX_ROSTER_BYTES {
+/// The one document of a text.
+///
+/// # Errors
+/// The first thing that is not YAML, or too large, with its line.
+pub fn parse(text: &str) -> Result<Node, Problem> {
+    if text.len() > MAX_BYTES {
         return Err(problem(
             0,
-            format!("the file is larger than {} MiB; is it a roster?", MAX_ROSTER_BYTES >> 20),
+            format!("the file is larger than {} MiB; is it the right one?", MAX_BYTES >> 20),
         ));
     }
     let mut builder = Builder { events: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
@@ -71,7 +75,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
         match event {
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing => {}
             Event::DocumentStart(_) if root.is_some() => {
-                return Err(problem(line, "a second document begins here; a roster is one".to_owned()));
+                return Err(problem(line, "a second document begins here; this file is one".to_owned()));
             }
             Event::DocumentStart(_) => {}
             event => root = Some(builder.node(event, line, 0)?),

@@ -2,40 +2,44 @@
 
 use crate::text;
 
+use super::Problem;
 use super::node::{Key, Kind, Node};
-use super::{Problem, RosterError};
 
 /// The mistakes found so far.
 #[derive(Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn add(&mut self, line: usize, key: &str, message: impl Into<String>) {
+    pub fn add(&mut self, line: usize, key: &str, message: impl Into<String>) {
         self.0.push(Problem { line, key: key.to_owned(), message: message.into() });
     }
 
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, RosterError> {
+    /// The value, if there was no mistake; else all of them in the order of the file.
+    ///
+    /// # Errors
+    /// When there was one, or there is no value.
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Problem>> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => {
                 self.0.sort_by_key(|problem| problem.line);
-                Err(RosterError(self.0))
+                Err(self.0)
             }
         }
     }
 }
 
 /// One mapping, at `path`. Keys are snake_case; the camelCase spelling of the same key is read too.
-pub(super) struct Fields<'n> {
-    pub(super) path: String,
-    pub(super) line: usize,
+pub struct Fields<'n> {
+    pub path: String,
+    pub line: usize,
     entries: Vec<(&'n Key, &'n Node)>,
     known: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
     /// Nothing, where the node is no mapping (which is then told).
-    pub(super) fn of(node: &'n Node, path: &str, problems: &mut Problems) -> Option<Self> {
+    pub fn of(node: &'n Node, path: &str, problems: &mut Problems) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             problems.add(node.line, path, format!("a mapping is wanted here, this is {}", node.describe()));
             return None;
@@ -44,12 +48,12 @@ impl<'n> Fields<'n> {
         Some(Self { path: path.to_owned(), line: node.line, entries, known: Vec::new() })
     }
 
-    pub(super) fn at(&self, key: &str) -> String {
+    pub fn at(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// Takes a key in either spelling; a key that stands there as nothing counts as absent.
-    pub(super) fn take(&mut self, key: &'static str, problems: &mut Problems) -> Option<&'n Node> {
+    pub fn take(&mut self, key: &'static str, problems: &mut Problems) -> Option<&'n Node> {
         self.known.push(key);
         let mut found: Option<(&Key, &Node)> = None;
         let mut index = 0;
@@ -68,16 +72,16 @@ impl<'n> Fields<'n> {
         found.map(|(_, node)| node).filter(|node| !node.is_null())
     }
 
-    pub(super) fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<(String, usize)> {
+    pub fn text(&mut self, key: &'static str, problems: &mut Problems) -> Option<(String, usize)> {
         let node = self.take(key, problems)?;
         self.scalar(node, key, problems).map(|text| (text, node.line))
     }
 
-    pub(super) fn string(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
+    pub fn string(&mut self, key: &'static str, problems: &mut Problems) -> Option<String> {
         self.text(key, problems).map(|(text, _)| text)
     }
 
-    pub(super) fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<(String, usize)> {
+    pub fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<(String, usize)> {
         let before = problems.0.len();
         let found = self.text(key, problems).filter(|(text, _)| !text.is_empty());
         if found.is_none() && problems.0.len() == before {
@@ -86,7 +90,7 @@ impl<'n> Fields<'n> {
         found
     }
 
-    pub(super) fn boolean(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
+    pub fn boolean(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
         let node = self.take(key, problems)?;
         match &node.kind {
             Kind::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "True" | "TRUE") => {
@@ -111,7 +115,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    pub(super) fn list(&mut self, key: &'static str, problems: &mut Problems) -> Option<&'n [Node]> {
+    pub fn list(&mut self, key: &'static str, problems: &mut Problems) -> Option<&'n [Node]> {
         let node = self.take(key, problems)?;
         match &node.kind {
             Kind::Seq(items) => Some(items),
@@ -126,7 +130,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    pub(super) fn scalar(&self, node: &Node, key: &str, problems: &mut Problems) -> Option<String> {
+    pub fn scalar(&self, node: &Node, key: &str, problems: &mut Problems) -> Option<String> {
         match &node.kind {
             Kind::Scalar { text, .. } if text.contains('\0') => {
                 problems.add(node.line, &self.at(key), "a NUL character stands in this value");
@@ -145,12 +149,12 @@ impl<'n> Fields<'n> {
     }
 
     /// Every remaining entry as it stands, for mappings whose keys are the user's own.
-    pub(super) fn rest(&mut self) -> Vec<(&'n Key, &'n Node)> {
+    pub fn rest(&mut self) -> Vec<(&'n Key, &'n Node)> {
         std::mem::take(&mut self.entries)
     }
 
     /// Tells each key that nobody took, with the nearest known one.
-    pub(super) fn close(self, problems: &mut Problems) {
+    pub fn close(self, problems: &mut Problems) {
         for (key, _) in &self.entries {
             let shown = text::clean(&key.name, 60);
             let message = match text::nearest(&key.name, self.known.iter().copied()) {
