@@ -5,6 +5,7 @@
 
 pub mod drift;
 pub mod fleet;
+pub mod fusion;
 pub mod heartbeat;
 pub mod ids;
 pub mod observation;

@@ -3,13 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// One file a runtime and version range, with the name under which mistakes in it are told.
+/// Runtime, and its rules.
 pub const SHIPPED: [(&str, &str); 5] = [
-    ("shipped claude.yaml", include_str!("../screens/claude.yaml")),
-    ("shipped codex.yaml", include_str!("../screens/codex.yaml")),
-    ("shipped opencode.yaml", include_str!("../screens/opencode.yaml")),
-    ("shipped pi.yaml", include_str!("../screens/pi.yaml")),
-    ("shipped gemini.yaml", include_str!("../screens/gemini.yaml")),
+    ("claude", include_str!("../screens/claude.yaml")),
+    ("codex", include_str!("../screens/codex.yaml")),
+    ("opencode", include_str!("../screens/opencode.yaml")),
+    ("pi", include_str!("../screens/pi.yaml")),
+    ("gemini", include_str!("../screens/gemini.yaml")),
 ];
 
 /// A larger file is no rule file.
@@ -32,7 +32,10 @@ pub fn own(directory: &Path) -> Result<Vec<(PathBuf, String)>, (PathBuf, io::Err
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"))
         .collect();
     paths.sort();
-    paths.into_iter().map(|path| read(&path).map(|text| (path.clone(), text)).map_err(|error| (path, error))).collect()
+    paths
+        .into_iter()
+        .map(|path| read(&path).map(|text| (path.clone(), text)).map_err(|error| (path, error)))
+        .collect()
 }
 
 fn read(path: &Path) -> io::Result<String> {

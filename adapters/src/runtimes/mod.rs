@@ -15,15 +15,13 @@ use crate::procfs::{self, Stat};
 struct Known {
     name: &'static str,
     recognise: fn(&Program<'_>) -> bool,
-    /// Whether a screen is this runtime's own, with no dialog in the way: an agent at a prompt must never look at ease.
-    recognises: fn(&str) -> bool,
 }
 
 const KNOWN: [Known; 4] = [
-    Known { name: claude::NAME, recognise: claude::recognise, recognises: claude::recognises },
-    Known { name: codex::NAME, recognise: codex::recognise, recognises: codex::recognises },
-    Known { name: opencode::NAME, recognise: opencode::recognise, recognises: opencode::recognises },
-    Known { name: pi::NAME, recognise: pi::recognise, recognises: pi::recognises },
+    Known { name: claude::NAME, recognise: claude::recognise },
+    Known { name: codex::NAME, recognise: codex::recognise },
+    Known { name: opencode::NAME, recognise: opencode::recognise },
+    Known { name: pi::NAME, recognise: pi::recognise },
 ];
 
 /// A process as far as recognition goes.
@@ -64,22 +62,6 @@ pub fn find(tree: &[Stat]) -> Option<(RuntimeName, &Stat)> {
 pub fn recognise(comm: &str, arguments: &[String]) -> Option<&'static str> {
     let program = Program { comm, arguments };
     KNOWN.iter().find(|known| (known.recognise)(&program)).map(|known| known.name)
-}
-
-/// Whether what a pane shows is this runtime's own screen. With its live process, that is an answer of a runtime that
-/// gives no other; alone it proves nothing, for a killed program's screen stays painted.
-pub fn screen_is_of(runtime: &RuntimeName, screen: &str) -> bool {
-    KNOWN.iter().any(|known| known.name == runtime.as_str() && (known.recognises)(screen))
-}
-
-/// The last lines that are not blank, borders and blanks cut.
-fn last_lines(screen: &str, count: usize) -> Vec<&str> {
-    let mut lines: Vec<&str> = screen
-        .lines()
-        .map(|line| line.trim_matches([' ', '│', '┃', '╹', '▀']))
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.split_off(lines.len().saturating_sub(count))
 }
 
 /// What a runtime says of itself right now, without being asked.

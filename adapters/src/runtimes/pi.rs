@@ -10,8 +10,3 @@ pub(super) fn recognise(program: &Program<'_>) -> bool {
         None => program.name() == NAME && program.comm != "sh",
     }
 }
-
-/// The box is drawn as two rules with the footer below them.
-pub(super) fn recognises(screen: &str) -> bool {
-    super::last_lines(screen, 16).iter().filter(|line| line.starts_with("────")).count() >= 2
-}

@@ -102,7 +102,9 @@ fn is_grey(codes: &mut impl Iterator<Item = u16>) -> bool {
     match codes.next() {
         Some(5) => matches!(codes.next(), Some(8 | 240..=245)),
         Some(2) => {
-            let [Some(r), Some(g), Some(b)] = [codes.next(), codes.next(), codes.next()] else { return false };
+            let [Some(r), Some(g), Some(b)] = [codes.next(), codes.next(), codes.next()] else {
+                return false;
+            };
             r.abs_diff(g) < 24 && g.abs_diff(b) < 24 && (70..150).contains(&g)
         }
         _ => false,
@@ -184,7 +186,9 @@ mod tests {
 
     #[test]
     fn attributes_tell_a_suggestion_from_a_draft() {
-        let grid = Grid::parse("\u{1b}[38;5;246m❯\u{a0}\u{1b}[7m\u{1b}[39mP\u{1b}[0;2mress\u{1b}[0m \u{1b}[2mup\n\u{1b}[0m❯ mine");
+        let grid = Grid::parse(
+            "\u{1b}[38;5;246m❯\u{a0}\u{1b}[7m\u{1b}[39mP\u{1b}[0;2mress\u{1b}[0m \u{1b}[2mup\n\u{1b}[0m❯ mine",
+        );
         assert!(grid.attributed);
         assert_eq!(grid.rows[0].text, "❯ Press up");
         assert_eq!(grid.rows[0].bold_text().trim_end(), "❯");

@@ -140,7 +140,8 @@ impl<'g> Layout<'g> {
         let title = Grid::parse(title).rows.into_iter().next().unwrap_or_default();
         let composer = find(grid, drawing);
         let above = 0..composer.as_ref().map_or(0, |composer| composer.outside.start);
-        let prompted = |at: usize| drawing.prompt.as_ref().is_some_and(|prompt| prompt.is_match(&grid.rows[at].text));
+        let prompted =
+            |at: usize| drawing.prompt.as_ref().is_some_and(|prompt| prompt.is_match(&grid.rows[at].text));
         let turn = from_last(above, prompted);
         let last = from_last(turn.clone(), |at| drawing.block.begins(grid, at));
         let outcome = outcome(grid, &turn, &last, drawing);
@@ -217,8 +218,7 @@ fn find(grid: &Grid, drawing: &Drawing) -> Option<Composer> {
 type Found = Option<(Range<usize>, Range<usize>)>;
 
 fn ruled(grid: &Grid, edge: &Regex, first: Option<&Regex>) -> Found {
-    let edges: Vec<usize> =
-        (0..grid.rows.len()).filter(|at| edge.is_match(&grid.rows[*at].text)).collect();
+    let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_match(&grid.rows[*at].text)).collect();
     // From the bottom: the first pair of edges whose first row carries the mark. A draft may hold lines that look like
     // an edge.
     let bottom = *edges.last()?;

@@ -17,13 +17,6 @@ pub use rules::{Rules, Shows, Sight, Sighting, Versions};
 
 use fleet_domain::yaml::Problem;
 
-/// A rule file by the name under which mistakes in it are told.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    pub name: &'a str,
-    pub text: &'a str,
-}
-
 /// A mistake in a rule file: that file is left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {problem}")]
@@ -37,18 +30,25 @@ pub struct BadRules {
 pub struct RuleBook(Vec<Rules>);
 
 impl RuleBook {
-    /// Reads files in the order in which they are asked. A file with mistakes is left out, and told.
-    pub fn read<'a>(files: impl IntoIterator<Item = Source<'a>>) -> (Self, Vec<BadRules>) {
+    /// Reads files by name and text, in the order in which they are asked. One with mistakes is left out, and told.
+    pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Self, Vec<BadRules>) {
         let (mut book, mut bad) = (Self::default(), Vec::new());
-        for file in files {
-            match parse(file.text) {
+        for (name, text) in files {
+            match parse(text) {
                 Ok(rules) => book.0.push(rules),
-                Err(problems) => bad.extend(
-                    problems.into_iter().map(|problem| BadRules { file: file.name.to_owned(), problem }),
-                ),
+                Err(problems) => bad
+                    .extend(problems.into_iter().map(|problem| BadRules { file: name.to_owned(), problem })),
             }
         }
         (book, bad)
+    }
+
+    /// Only those for one runtime, to hold no more than is needed.
+    #[must_use]
+    pub fn only(mut self, runtime: &str) -> Self {
+        self.0.retain(|rules| rules.runtime == runtime);
+        self.0.shrink_to_fit();
+        self
     }
 
     /// The first file for this runtime whose range has the version; the first for the runtime where none has.
@@ -63,3 +63,6 @@ impl RuleBook {
         self.0.iter().map(|rules| rules.runtime.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,8 @@ fn expect(top: &mut Fields<'_>, key: &'static str, wanted: &str, problems: &mut 
 }
 
 fn versions(top: &mut Fields<'_>, problems: &mut Problems) -> Versions {
-    let Some(mut fields) = top.take("versions", problems).and_then(|node| Fields::of(node, "versions", problems))
+    let Some(mut fields) =
+        top.take("versions", problems).and_then(|node| Fields::of(node, "versions", problems))
     else {
         return Versions::default();
     };
@@ -130,7 +131,8 @@ fn shape(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Shape> {
             })
         }
         other => {
-            let message = format!("`{}` is not known; known are ruled, marked, barred", text::clean(other, 40));
+            let message =
+                format!("`{}` is not known; known are ruled, marked, barred", text::clean(other, 40));
             problems.add(line, "drawing.composer.shape", message);
             None
         }
@@ -145,8 +147,13 @@ fn rule(node: &Node, path: &str, problems: &mut Problems) -> Option<Rule> {
     let shows = fields.required("shows", problems).and_then(|(words, line)| {
         let shows = Shows::parse(&words);
         if shows.is_none() {
-            let example = "write a state and its kind, such as stuck/permission, working/turn, available/prompt";
-            problems.add(line, &fields.at("shows"), format!("`{}` is not known; {example}", text::clean(&words, 40)));
+            let example =
+                "write a state and its kind, such as stuck/permission, working/turn, available/prompt";
+            problems.add(
+                line,
+                &fields.at("shows"),
+                format!("`{}` is not known; {example}", text::clean(&words, 40)),
+            );
         }
         shows
     });
@@ -171,7 +178,8 @@ fn rule(node: &Node, path: &str, problems: &mut Problems) -> Option<Rule> {
 fn conditions(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Vec<Condition> {
     let path = fields.at(key);
     let nodes = fields.list(key, problems).unwrap_or_default();
-    let read = nodes.iter().enumerate().filter_map(|(at, node)| condition(node, &format!("{path}[{at}]"), problems));
+    let read =
+        nodes.iter().enumerate().filter_map(|(at, node)| condition(node, &format!("{path}[{at}]"), problems));
     read.collect()
 }
 
@@ -222,7 +230,11 @@ fn regex(words: &str, line: usize, key: &str, problems: &mut Problems) -> Option
     match Regex::new(words) {
         Ok(regex) => Some(regex),
         Err(error) => {
-            problems.add(line, key, format!("no regular expression: {}", text::clean(&error.to_string(), 120)));
+            problems.add(
+                line,
+                key,
+                format!("no regular expression: {}", text::clean(&error.to_string(), 120)),
+            );
             None
         }
     }

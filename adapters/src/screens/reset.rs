@@ -13,13 +13,18 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// In the zone that was named, else in the reader's own.
-    At { hour: i8, minute: i8, zone: Option<String> },
+    At {
+        hour: i8,
+        minute: i8,
+        zone: Option<String>,
+    },
     In(Duration),
 }
 
 /// Behind these words stands a reset.
 const AT: &str = r"(?i)(?:resets?|again|continu\w+(?: automatically)?)(?: at)? (\d{1,2})(?::(\d{2}))? ?([ap]m)?\b(?: ?\(([A-Za-z_/+-]+)\))?";
-const SPAN: &str = r"(?i)(?:resets?|again|retry) in (?:(\d+) ?d\w*)?,? ?(?:(\d+) ?h\w*)?,? ?(?:(\d+) ?m(?:in\w*)?\b)?";
+const SPAN: &str =
+    r"(?i)(?:resets?|again|retry) in (?:(\d+) ?d\w*)?,? ?(?:(\d+) ?h\w*)?,? ?(?:(\d+) ?m(?:in\w*)?\b)?";
 
 fn compiled(cell: &'static OnceLock<Option<Regex>>, pattern: &str) -> Option<&'static Regex> {
     cell.get_or_init(|| Regex::new(pattern).ok()).as_ref()
@@ -29,7 +34,8 @@ fn compiled(cell: &'static OnceLock<Option<Regex>>, pattern: &str) -> Option<&'s
 pub fn find(line: &str) -> Option<Said> {
     static AT_RE: OnceLock<Option<Regex>> = OnceLock::new();
     static SPAN_RE: OnceLock<Option<Regex>> = OnceLock::new();
-    let number = |text: Option<regex_lite::Match<'_>>| text.and_then(|text| text.as_str().parse::<u32>().ok());
+    let number =
+        |text: Option<regex_lite::Match<'_>>| text.and_then(|text| text.as_str().parse::<u32>().ok());
     if let Some(found) = compiled(&SPAN_RE, SPAN)?.captures(line) {
         let [days, hours, minutes] = [1, 2, 3].map(|group| number(found.get(group)).unwrap_or(0));
         let seconds = u64::from(days) * 86_400 + u64::from(hours) * 3_600 + u64::from(minutes) * 60;
@@ -60,6 +66,7 @@ impl Said {
             Self::In(span) => Some(now.plus(*span)),
             Self::At { hour, minute, zone } => {
                 let zone = match zone {
+                    Some(name) if matches!(name.as_str(), "UTC" | "GMT" | "Z") => TimeZone::UTC,
                     Some(name) => TimeZone::get(name).ok()?,
                     None => TimeZone::system(),
                 };
@@ -89,7 +96,10 @@ mod tests {
         assert_eq!(find("usage to purchase more credits or try again at 12:24 AM."), at(0, 24, None));
         assert_eq!(find("Continuing automatically at 1:07pm · Esc to cancel"), at(13, 7, None));
         assert_eq!(find("resets 3:45pm (Europe/Berlin)"), at(15, 45, Some("Europe/Berlin")));
-        assert_eq!(find("try again in 2 days 3 hours 5 minutes"), Some(Said::In(Duration::from_secs(183_900))));
+        assert_eq!(
+            find("try again in 2 days 3 hours 5 minutes"),
+            Some(Said::In(Duration::from_secs(183_900)))
+        );
         assert_eq!(find("try again in 45 minutes"), Some(Said::In(Duration::from_secs(2_700))));
         assert_eq!(find("try again later"), None);
         assert_eq!(find("resets 25:00"), None);

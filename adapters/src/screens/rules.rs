@@ -1,6 +1,6 @@
 //! Rules over regions, in order: the first that holds decides. What no rule knows is unknown.
 
-use fleet_domain::observation::StuckKind;
+use fleet_domain::observation::{NativeState, StuckKind};
 use fleet_domain::text;
 use regex_lite::Regex;
 
@@ -48,6 +48,16 @@ impl Shows {
             Self::Prompt => "prompt",
             Self::Stuck(kind) => kind.as_str(),
             Self::Exited => "exited",
+        }
+    }
+
+    /// Whose turn it is; nothing where something is in the way.
+    pub fn native(self) -> Option<NativeState> {
+        match self {
+            Self::Turn | Self::Retrying => Some(NativeState::Busy),
+            Self::Background => Some(NativeState::Background),
+            Self::Prompt => Some(NativeState::TurnEnded),
+            Self::Stuck(_) | Self::Exited => None,
         }
     }
 
@@ -131,6 +141,18 @@ pub struct Sight {
     pub draft: Option<bool>,
     /// A limit's reset, as the screen words it.
     pub reset: Option<reset::Said>,
+}
+
+impl Sight {
+    /// True where both say the same, however the spinner stands.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.shows == other.shows
+    }
+
+    /// The line that shows it; empty where only the box does.
+    pub fn line(&self) -> &str {
+        self.evidence.first().map_or("", |seen| seen.line.as_str())
+    }
 }
 
 impl Rules {

@@ -3,13 +3,13 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use fleet_adapters::screens::{BadRules, Grid, RuleBook, Shows, Sight, Source};
+use fleet_adapters::screens::{Grid, RuleBook, Shows, Sight};
 use fleet_domain::Wall;
-use fleet_framework::{Home, screens};
 
 use crate::error::{Code, Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::verdict::{self, Scored, Verdict};
+use crate::rules;
 
 /// A capture larger than this is none.
 const MAX_BYTES: u64 = 16 << 20;
@@ -44,27 +44,12 @@ impl Offline {
 }
 
 pub fn run(args: &Offline, json: bool) -> Outcome {
-    let book = book()?;
+    let book = rules::book()?;
     match (&args.screen, &args.dir, &args.labels) {
         (Some(file), ..) => one(args, file, &book, json),
         (None, Some(dir), Some(labels)) => score(args, dir, labels, &book, json),
         _ => Ok(()),
     }
-}
-
-/// The shipped rules and the user's own; mistakes in the user's are told, and their file left out.
-pub fn book() -> Result<RuleBook, Failure> {
-    let own = match Home::from_env() {
-        Ok(home) => screens::own(&home.screens())
-            .map_err(|(path, error)| Failure::new(Code::Failure, format!("{}: {error}", path.display())))?,
-        Err(_) => Vec::new(),
-    };
-    let names: Vec<String> = own.iter().map(|(path, _)| path.display().to_string()).collect();
-    let users = names.iter().zip(&own).map(|(name, (_, text))| Source { name, text });
-    let shipped = screens::SHIPPED.iter().map(|(name, text)| Source { name, text });
-    let (book, bad) = RuleBook::read(users.chain(shipped));
-    bad.iter().for_each(|bad: &BadRules| output::note(&bad.to_string()));
-    Ok(book)
 }
 
 fn one(args: &Offline, file: &Path, book: &RuleBook, json: bool) -> Outcome {
@@ -144,7 +129,8 @@ pub fn words(shows: Option<Shows>) -> (&'static str, &'static str) {
 fn read_labels(path: &Path) -> Result<Vec<Label>, Failure> {
     let told = |message: String| Failure::new(Code::Failure, format!("{}: {message}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .filter(|(_, line)| !line.starts_with("path\t"))
         .map(|(at, line)| {
@@ -152,7 +138,10 @@ fn read_labels(path: &Path) -> Result<Vec<Label>, Failure> {
             let mut next = || words.next().filter(|word| !word.is_empty()).map(str::to_owned);
             let label = (next(), next(), next(), next());
             let (Some(path), Some(runtime), Some(state), kind) = label else {
-                return Err(told(format!("line {}: path, runtime, state and kind are wanted, with tabs between", at + 1)));
+                return Err(told(format!(
+                    "line {}: path, runtime, state and kind are wanted, with tabs between",
+                    at + 1
+                )));
             };
             Ok(Label { path, runtime, state, kind: kind.unwrap_or_default() })
         })

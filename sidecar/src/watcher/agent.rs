@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use fleet_adapters::heartbeat_file::Writer;
+use fleet_adapters::host::wall_now;
 use fleet_adapters::runtimes::claude::{self, Ending};
 use fleet_adapters::runtimes::{self, NativeReading};
+use fleet_adapters::screens::Rules;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
-use fleet_domain::heartbeat::Heartbeat;
+use fleet_domain::Wall;
+use fleet_domain::heartbeat::{Heartbeat, Status};
 use fleet_domain::observation::{Beat, Native, Observation, Pane, Process, RosterEntry, Source};
-use fleet_domain::{RuntimeName, Wall};
 use look::Found;
 use tokio::task::AbortHandle;
 
 use super::Id;
+use super::screen::Watch;
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
@@ -31,6 +34,7 @@ pub(super) struct Watched {
     config: Option<PathBuf>,
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
+    screen: Watch,
     ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
     /// Something moved in the pane.
@@ -65,6 +69,7 @@ impl Watched {
             misses: 0,
             config: None,
             confirmed: None,
+            screen: Watch::default(),
             ending: Ending::default(),
             ended_at: None,
             moved: None,
@@ -106,6 +111,8 @@ impl Watched {
             self.forget_runtime();
         }
         (self.row, self.pane, self.found) = (row, pane, found);
+        self.screen.still(self.row.activity, Instant::now());
+        self.confirm_by_screen();
         let moved = self.look_at_activity();
         changed || moved
     }
@@ -157,6 +164,7 @@ impl Watched {
         self.reading = None;
         self.config = None;
         self.confirmed = None;
+        self.screen.forget();
         self.ending = Ending::default();
         self.ended_at = None;
         self.misses = 0;
@@ -213,17 +221,42 @@ impl Watched {
         changed
     }
 
-    /// The runtime's screen was recognised, which counts where it gives no other answer.
-    pub(super) fn recognised(&mut self) {
-        let alive = self.found.stat.as_ref().is_some_and(|stat| !stat.stopped());
-        if alive && self.reading.is_none() {
-            self.confirmed = Some((Instant::now(), Source::Screen));
+    /// A look at the screen can tell something.
+    pub(super) fn wants_look(&self, now: Instant) -> bool {
+        let native = self.native().map(|native| native.state);
+        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity, now)
+    }
+
+    /// It runs, and says of itself what it does.
+    pub(super) fn tells_itself(&self) -> bool {
+        self.is_alive() && self.runs() && self.native().is_some()
+    }
+
+    pub(super) fn wants_second_look(&self) -> bool {
+        self.screen.wants_second_look()
+    }
+
+    pub(super) fn has_no_rules(&mut self) {
+        self.screen.has_no_rules();
+    }
+
+    /// Takes in what the pane shows; true when that became another.
+    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, now: Instant) -> bool {
+        let changed = self.screen.saw(rules, (&self.row.title, capture), self.row.activity, now);
+        self.confirm_by_screen();
+        changed
+    }
+
+    /// A runtime that gives no answer of its own answers by drawing what it draws.
+    fn confirm_by_screen(&mut self) {
+        if let (true, None, Some(at)) = (self.runs(), &self.reading, self.screen.recognised()) {
+            self.confirmed = Some((at, Source::Screen));
         }
     }
 
-    /// The runtime, where only its screen can answer for it.
-    pub(super) fn answers_by_screen(&self) -> Option<RuntimeName> {
-        if !self.is_alive() || self.reading.is_some() { None } else { self.found.runtime.clone() }
+    /// A runtime is there and not stopped.
+    fn runs(&self) -> bool {
+        self.found.stat.as_ref().is_some_and(|stat| !stat.stopped())
     }
 
     fn look_at_activity(&mut self) -> bool {
@@ -307,7 +340,7 @@ impl Watched {
         Some(Heartbeat {
             ts: wall.minus(now.duration_since(at)),
             pid: self.found.stat.as_ref().map(|stat| stat.pid),
-            status: self.native().map(|native| look::status(native.state)),
+            status: self.status(now, wall),
             model: self.ending.model.clone(),
             interval: Some(self.interval),
             source: Some(source.as_str().to_owned()),
@@ -319,29 +352,41 @@ impl Watched {
         self.confirmed.map_or(Duration::ZERO, |(at, _)| now.duration_since(at))
     }
 
+    /// What a heartbeat says of the turn.
+    fn status(&self, now: Instant, wall: Wall) -> Option<Status> {
+        let by_screen = || self.screen.says(now, wall).0;
+        self.native().cloned().or_else(by_screen).map(|native| look::status(native.state))
+    }
+
     /// All of it, with ages as of now.
     pub(super) fn observation(&self, now: Instant) -> Observation {
-        let wall = SystemTime::now();
+        let time = SystemTime::now();
+        let wall = wall_now();
+        let silence = self.silence(now);
+        let (shown, in_the_way) = self.screen.says(now, wall);
+        let own = self.native().map(|native| Native { confirmed: silence, ..native.clone() });
+        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        evidence.extend(in_the_way);
         Observation {
             socket: self.id.0.clone(),
             session: self.id.1.clone(),
             pane: self.pane.clone(),
             process: self.found.process.clone(),
             runtime: self.found.runtime.clone(),
-            native: self.native().cloned(),
-            evidence: look::evidence(self.reading.as_ref(), &self.ending, self.silence(now), wall),
+            native: own.into_iter().chain(shown).collect(),
+            evidence,
             heartbeat: self.confirmed.map(|(at, source)| Beat {
                 age: now.duration_since(at),
                 interval: self.interval,
                 pid: self.found.stat.as_ref().map(|stat| stat.pid),
-                status: self.native().map(|native| look::status(native.state)),
+                status: self.status(now, wall),
                 source,
                 clock_skew: false,
             }),
-            idle: self.moved.map(|moved| wall.duration_since(moved).unwrap_or_default()),
+            idle: self.moved.map(|moved| time.duration_since(moved).unwrap_or_default()),
             model: self.ending.model.clone(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
-            draft: None,
+            draft: self.screen.draft(),
         }
     }
 }

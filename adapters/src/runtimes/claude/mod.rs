@@ -104,15 +104,6 @@ fn ending_within(path: &Path, window: u64) -> std::io::Result<(Ending, bool)> {
     Ok((ending, start == 0))
 }
 
-/// Its prompt box, or a running turn. A dialog's cursor is the same glyph, but stands below no rule.
-pub(super) fn recognises(screen: &str) -> bool {
-    let last = super::last_lines(screen, 14);
-    let boxed = last.windows(2).any(|pair| pair[0].starts_with("────") && pair[1].starts_with('❯'));
-    let dialog =
-        last.iter().any(|line| line.contains("Enter to confirm") || line.contains("Enter to select"));
-    !dialog && (boxed || last.iter().any(|line| line.contains("esc to interrupt")))
-}
-
 pub(super) fn native(process: &Stat) -> Option<NativeReading> {
     let config = config_dir(process.pid)?;
     native_at(&config, process, std::time::SystemTime::now())
@@ -138,6 +129,8 @@ pub fn native_at(config: &Path, process: &Stat, now: std::time::SystemTime) -> O
             state: status,
             since,
             source: Source::StateFile,
+            confirmed: std::time::Duration::ZERO,
+            line: String::new(),
         }),
         evidence: evidence.into_iter().collect(),
         transcript: transcript_path(config, &state.directory, &state.session),
