@@ -11,6 +11,7 @@ pub mod ids;
 pub mod observation;
 pub mod readiness;
 pub mod roster;
+pub mod secrets;
 pub mod text;
 pub mod time;
 pub mod usage;

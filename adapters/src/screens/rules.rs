@@ -1,7 +1,7 @@
 //! Rules over regions, in order: the first that holds decides. What no rule knows is unknown.
 
 use fleet_domain::observation::{NativeState, StuckKind};
-use fleet_domain::text;
+use fleet_domain::{secrets, text};
 use regex_lite::Regex;
 
 use super::grid::{Grid, Row};
@@ -201,7 +201,7 @@ impl Condition {
             let row = rows.iter().find(|row| self.pattern.is_match(&row.text)).map(|row| row.text.clone());
             let wrapped = || joined(&rows).into_iter().find(|text| self.pattern.is_match(text));
             let line = row.or_else(|| layout.is_narrow().then(wrapped).flatten())?;
-            Some((*region, text::clean(&line, LINE)))
+            Some((*region, text::clean(&secrets::mask(&line), LINE)))
         })
     }
 }

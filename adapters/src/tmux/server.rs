@@ -123,6 +123,20 @@ impl Server {
         Ok(screens)
     }
 
+    /// Of a session's active pane: id, command, columns, rows, whether the alternate screen is on, title. Nothing where
+    /// there is no such session.
+    pub async fn describe(&self, name: &str) -> Result<Option<[String; 6]>, TmuxError> {
+        if !self.has_session(name).await? {
+            return Ok(None);
+        }
+        let format = "#{pane_id}\n#{pane_current_command}\n#{pane_width}\n#{pane_height}\n#{alternate_on}\n#{pane_title}";
+        let target = format!("{}:", exact(name));
+        let output = self.run("display-message", &["display-message", "-p", "-t", &target, format]).await?;
+        let output = String::from_utf8_lossy(&output);
+        let lines: Vec<String> = output.lines().map(|line| text::clean(line, 200)).collect();
+        Ok(lines.try_into().ok())
+    }
+
     pub async fn has_session(&self, name: &str) -> Result<bool, TmuxError> {
         if !self.path().exists() {
             return Ok(false);

@@ -67,7 +67,7 @@ async fn detail(at: &Address, snapshot: &Snapshot, row: &AgentView) -> Option<Ag
     (answer.key == row.key).then_some(answer)
 }
 
-fn find<'s>(word: &str, snapshot: &'s Snapshot) -> Result<&'s AgentView, Failure> {
+pub fn find<'s>(word: &str, snapshot: &'s Snapshot) -> Result<&'s AgentView, Failure> {
     let named: Vec<(&AgentView, String)> =
         snapshot.agents.iter().map(|agent| (agent, agent.name.clone())).collect();
     resolve(word, &named).copied().map_err(|unresolved| unresolved_failure(word, unresolved))

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod capture;
 pub mod completion;
 pub mod doctor;
 pub mod events;
@@ -11,4 +12,5 @@ pub mod man;
 pub mod ps;
 pub mod schema;
 pub mod screen;
+pub mod wait;
 pub mod watch;

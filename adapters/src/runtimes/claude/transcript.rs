@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use fleet_domain::SessionId;
 use fleet_domain::readiness::StuckKind;
-use fleet_domain::text;
 use fleet_domain::time::Wall;
 use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::{secrets, text};
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -183,7 +183,8 @@ fn tokens(usage: &Usage) -> Tokens {
 fn failure(line: &[u8], timestamp: Option<&str>) -> Row {
     let Ok(row) = serde_json::from_slice::<serde_json::Value>(line) else { return Row::Unreadable };
     let said = row.pointer("/message/content/0/text").or_else(|| row.pointer("/message/content"));
-    let said = text::clean(said.and_then(serde_json::Value::as_str).unwrap_or("API error"), 200);
+    let said = secrets::mask(said.and_then(serde_json::Value::as_str).unwrap_or("API error"));
+    let said = text::clean(&said, 200);
     let quota = row.get("quotaLimits").filter(|quota| !quota.is_null());
     let resets = quota.and_then(|quota| quota.get("resetsAt")).and_then(serde_json::Value::as_i64);
     let kind = match row.get("error").and_then(serde_json::Value::as_str) {
