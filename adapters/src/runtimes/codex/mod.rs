@@ -1,8 +1,13 @@
 //! OpenAI Codex: a native binary, or the package's wrapper under node. Its shared daemon is not the agent.
 
+mod places;
+pub mod rollout;
+
+pub(super) use places::candidates;
+
 use super::{Program, base};
 
-pub(super) const NAME: &str = "codex";
+pub const NAME: &str = "codex";
 
 pub(super) fn recognise(program: &Program<'_>) -> bool {
     if program.arguments.iter().any(|argument| argument == "app-server") {
