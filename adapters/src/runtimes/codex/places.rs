@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::NAME;
 use crate::procfs::{self, Stat};
-use crate::runtimes::usage::{Candidate, Memory, Source};
+use crate::runtimes::usage::{Candidate, Memory};
 
 /// A rollout's first line is looked at up to here; it may hold the whole of the instructions.
 const MAX_HEAD: u64 = 256 << 10;
@@ -31,25 +31,25 @@ struct Meta {
 /// The rollouts that it holds open; where its daemon holds them, those of the daemon's that began in its directory.
 pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Vec<Candidate> {
     let tree = procfs::tree(process.pid);
-    let own: Vec<Candidate> = tree.iter().flat_map(|stat| rollouts(stat.pid)).filter_map(certain).collect();
+    let own: Vec<PathBuf> = tree.iter().flat_map(|stat| rollouts(stat.pid)).collect();
     if !own.is_empty() || !memory.search_due() {
-        return own;
+        return own.into_iter().filter(|path| memory.is_new(path)).filter_map(certain).collect();
     }
-    let Some(directory) = procfs::directory(process.pid) else { return own };
+    let Some(directory) = procfs::directory(process.pid) else { return Vec::new() };
     let daemons = procfs::all().into_iter().filter(|pid| is_daemon(*pid));
     let open: Vec<PathBuf> = daemons.flat_map(rollouts).collect();
     open.iter().filter_map(|path| in_directory(path, &directory)).collect()
 }
 
 fn certain(path: PathBuf) -> Option<Candidate> {
-    Some(Candidate { source: Source::lines(NAME, &path)?, certain: true, began: None })
+    Some(Candidate { source: super::whole(&path)?, certain: true, began: None })
 }
 
 fn in_directory(path: &Path, directory: &Path) -> Option<Candidate> {
     let meta = head(path)?;
     (meta.cwd.as_deref() == Some(directory)).then_some(())?;
     let began = meta.timestamp.as_deref().and_then(Wall::parse_rfc3339).and_then(system_time);
-    Some(Candidate { source: Source::lines(NAME, path)?, certain: false, began })
+    Some(Candidate { source: super::whole(path)?, certain: false, began })
 }
 
 fn head(path: &Path) -> Option<Meta> {

@@ -3,6 +3,7 @@
 
 mod follower;
 mod reader;
+pub mod scan;
 mod source;
 mod tracer;
 

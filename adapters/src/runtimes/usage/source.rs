@@ -24,8 +24,12 @@ impl Source {
     /// `None` for a runtime without files of lines, and for a name that is no text (it could not be asked for on the
     /// wire; no runtime writes one).
     pub fn lines(runtime: &str, path: &Path) -> Option<Self> {
-        let id = path.to_str()?.to_owned();
-        Some(Self { id, path: path.to_owned(), kind: Kind::Lines(Reader::new(runtime)?) })
+        Self::with(Reader::new(runtime)?, path)
+    }
+
+    /// A file whose reader knows already what the file does not say.
+    pub(in crate::runtimes) fn with(reader: Reader, path: &Path) -> Option<Self> {
+        Some(Self { id: path.to_str()?.to_owned(), path: path.to_owned(), kind: Kind::Lines(reader) })
     }
 
     /// The messages of a database that belong to `part`.

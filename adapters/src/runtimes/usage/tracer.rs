@@ -4,7 +4,7 @@
 //! runtime works in the same directory and could write there too; else it is nobody's in particular. A decision stands
 //! for as long as the process lives, so that a neighbour who comes later takes nothing away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -48,6 +48,7 @@ pub(in crate::runtimes) struct Candidate {
 pub struct Memory {
     searched: Option<Instant>,
     stamps: BTreeMap<PathBuf, (SystemTime, u64)>,
+    told: BTreeSet<PathBuf>,
 }
 
 impl Memory {
@@ -58,6 +59,11 @@ impl Memory {
             self.searched = Some(Instant::now());
         }
         due
+    }
+
+    /// True when this was not asked before.
+    pub(in crate::runtimes) fn is_new(&mut self, path: &Path) -> bool {
+        self.told.insert(path.to_owned())
     }
 
     /// True where a file is not as it was when this was asked last.
