@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
-use crate::verbs::{completion, doctor, events, explain, holder, install, launch, man, ps, schema};
+use crate::verbs::{completion, doctor, events, explain, holder, install, launch, man, ps, schema, usage};
 use crate::{complete, output};
 
 /// What something is, how it is used, and only then what it takes.
@@ -58,6 +58,7 @@ pub enum Verb {
     Ps(ps::Args),
     Explain(explain::Args),
     Events(events::Args),
+    Usage(usage::Args),
     Doctor(doctor::Args),
     Install(install::Args),
     Launch(launch::Args),
@@ -74,6 +75,7 @@ impl Verb {
             Self::Ps(args) => args.speaks_json(),
             Self::Explain(args) => args.json,
             Self::Events(args) => args.speaks_json(),
+            Self::Usage(args) => args.json,
             Self::Doctor(args) => args.json,
             _ => false,
         }
@@ -119,6 +121,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Ps(args) => interruptible(ps::run(args, &global)).await,
         Verb::Explain(args) => interruptible(explain::run(args, &global)).await,
         Verb::Events(args) => interruptible(events::run(args, &global)).await,
+        Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
         Verb::Launch(args) => launch::run(args).await,
@@ -190,6 +193,7 @@ mod tests {
             "ps",
             "explain",
             "events",
+            "usage",
             "doctor",
             "install",
             "launch",

@@ -10,4 +10,5 @@ pub mod launch;
 pub mod man;
 pub mod ps;
 pub mod schema;
+pub mod usage;
 pub mod watch;
