@@ -119,6 +119,28 @@ pub fn directory(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
+/// The files that a process holds open, sockets and the like left out.
+pub fn open_files(pid: u32) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets.filter(|target| target.is_absolute()).collect()
+}
+
+/// Every process that may be seen.
+pub fn all() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// When a process began.
+pub fn started(stat: &Stat) -> Option<SystemTime> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    let ticks = u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)?;
+    let boot = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?);
+    let after_boot = Duration::from_millis(stat.start.checked_mul(1000)? / ticks);
+    SystemTime::now().checked_sub(boot.saturating_sub(after_boot))
+}
+
 /// How long ago a terminal last carried output; the kernel keeps it to about eight seconds.
 pub fn terminal_idle(tty: &Path, now: SystemTime) -> Option<Duration> {
     if !tty.starts_with("/dev/pts/") {
@@ -150,6 +172,11 @@ mod tests {
         assert_eq!(stat.pid, me);
         assert!(tree(me).iter().any(|stat| stat.pid == me));
         assert!(!arguments(me).is_empty());
+        assert!(all().contains(&me));
+        let file = fs::File::open("/proc/self/stat").unwrap();
+        assert!(open_files(me).iter().any(|path| path.ends_with("stat")));
+        drop(file);
+        assert!(started(&stat).unwrap() <= SystemTime::now());
         assert!(environment(me, &["PATH", "FLEET_NO_SUCH_VARIABLE"])[1].is_none());
     }
 

@@ -30,6 +30,8 @@ pub struct Cursor {
 
 impl Cursor {
     const VERSION: u8 = 1;
+    /// Length of an encoded cursor, in bytes.
+    pub const ENCODED: usize = 41;
 
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![Self::VERSION];
@@ -66,6 +68,14 @@ pub struct Progress {
     pub restarted: bool,
 }
 
+/// What a read hands over, in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// What follows is the beginning: forget what was learned from the lines before.
+    Restarted,
+    Line(&'a [u8]),
+}
+
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -88,10 +98,21 @@ impl Tail {
         self.cursor
     }
 
-    /// Reads whole lines until about `budget` bytes were taken. A file that is not there yet is no error.
+    /// As [`Self::read_pieces`], for those to whom each line stands alone.
     pub fn read(&mut self, budget: usize, mut line: impl FnMut(&[u8])) -> io::Result<Progress> {
+        self.read_pieces(budget, |piece| match piece {
+            Piece::Line(text) => line(text),
+            Piece::Restarted => {}
+        })
+    }
+
+    /// Reads whole lines until about `budget` bytes were taken. A file that is not there yet is no error.
+    pub fn read_pieces(&mut self, budget: usize, mut take: impl FnMut(Piece<'_>)) -> io::Result<Progress> {
         let mut progress = Progress::default();
         let Some(mut file) = self.current(&mut progress)? else { return Ok(progress) };
+        if progress.restarted {
+            take(Piece::Restarted);
+        }
         let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
         let mut taken = 0;
         let mut reader = At { file: &mut file, offset: self.cursor.offset + self.skipping };
@@ -121,7 +142,7 @@ impl Tail {
                 let mut start = 0;
                 for end in memchr_iter(b'\n', &buffer[..=end]) {
                     if end > start {
-                        line(&buffer[start..end]);
+                        take(Piece::Line(&buffer[start..end]));
                     }
                     start = end + 1;
                 }

@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, install, launch, man, ps, schema, wait,
+    capture, completion, doctor, events, explain, holder, install, launch, man, ps, schema, usage, wait,
 };
 use crate::{complete, output};
 
@@ -62,6 +62,7 @@ pub enum Verb {
     Events(events::Args),
     Wait(wait::Args),
     Capture(capture::Args),
+    Usage(usage::Args),
     Doctor(doctor::Args),
     Install(install::Args),
     Launch(launch::Args),
@@ -78,6 +79,7 @@ impl Verb {
             Self::Ps(args) => args.speaks_json(),
             Self::Explain(args) => args.json,
             Self::Events(args) => args.speaks_json(),
+            Self::Usage(args) => args.json,
             Self::Doctor(args) => args.json,
             _ => false,
         }
@@ -125,6 +127,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Events(args) => interruptible(events::run(args, &global)).await,
         Verb::Wait(args) => interruptible(wait::run(args, &global)).await,
         Verb::Capture(args) => interruptible(capture::run(args, &global)).await,
+        Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
         Verb::Launch(args) => launch::run(args).await,
@@ -198,6 +201,7 @@ mod tests {
             "events",
             "wait",
             "capture",
+            "usage",
             "doctor",
             "install",
             "launch",

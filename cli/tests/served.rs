@@ -180,3 +180,52 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> serde_json::Value {
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("nothing came")
 }
+
+#[tokio::test]
+async fn usage_is_the_ledgers_by_what_is_asked_for() {
+    let world = World::new();
+    let sum = |model: &str, output| pb::UsageSum {
+        agent: Some(key("coder0")),
+        model: model.to_owned(),
+        tokens: Some(pb::Tokens { input: 1200, output, ..Default::default() }),
+        responses: 3,
+        ..Default::default()
+    };
+    let says = Arc::new(Says { sums: vec![sum("a", 5), sum("b", 70_000)], ..Says::default() });
+    let _collector = world.collector(says.clone());
+    let answer = world.fleet(&["usage", "--by", "agent,model", "--since", "1970-01-02T00:00:00Z"]).await;
+    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        answer.out,
+        "AGENT   MODEL  RESPONSES  INPUT  CACHE READ  CACHE WRITE  OUTPUT  TOTAL\n\
+         coder0  b              3   1.2k           0            0   70.0k  71.2k\n\
+         coder0  a              3   1.2k           0            0       5   1.2k\n\
+         total                  6   2.4k           0            0   70.0k  72.4k\n"
+    );
+    let asked = says.asked.lock().unwrap().clone().unwrap();
+    assert_eq!((asked.since_unix_ms, asked.by.len(), asked.days_unix_ms.len()), (86_400_000, 2, 0));
+    let daily = world.fleet(&["usage", "--by", "day", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&daily.out).unwrap();
+    assert_eq!((&report["kind"], &report["totals"]["output"]), (&"UsageReport".into(), &70_005.into()));
+    assert!((30..=32).contains(&says.asked.lock().unwrap().clone().unwrap().days_unix_ms.len()));
+}
+
+#[tokio::test]
+async fn transcripts_are_counted_without_a_collector() {
+    let world = World::new();
+    let row = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-21T10:16:58.932Z","message":{"id":"msg_1","model":"m","usage":{"input_tokens":28,"output_tokens":218}}}"#;
+    world.write("tree/projects/-w/s.jsonl", &format!("{row}\n{row}\n"));
+    let tree = world.path("tree");
+    let answer = world.fleet(&["usage", "--scan", "--runtime", "claude", tree.to_str().unwrap()]).await;
+    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    assert!(
+        answer.out.contains("claude   m              1     28           0            0     218    246"),
+        "{}",
+        answer.out
+    );
+    let same = world.fleet(&["usage", "--path", tree.to_str().unwrap(), "--by", "day", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&same.out).unwrap();
+    assert_eq!(report["rows"][0]["day"], "2026-11-21");
+    assert_eq!(world.fleet(&["usage", "--scan"]).await.code, Some(2));
+    assert_eq!(world.fleet(&["usage", "--path", "x", "--by", "agent"]).await.code, Some(2));
+}

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use crate::ids::SessionId;
 use crate::time::Wall;
 
+/// In a session's place where usage is a tenant's, and which of its agents used it cannot be told. No session of tmux
+/// that the fleet starts can be called so.
+pub const UNATTRIBUTED: &str = "(unattributed)";
+
 /// Five disjoint kinds, and `reasoning`, which is part of `output`. Units: tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tokens {

@@ -9,6 +9,10 @@ pub const MAX_RECORDS: usize = 512;
 /// Usage batches of one stream that await their acknowledgement. A sidecar keeps below it: at it the collector stops
 /// reading the stream, observations included.
 pub const MAX_USAGE_IN_FLIGHT: usize = 64;
+/// Days that a question about usage may tell apart; ten years.
+pub const MAX_DAYS: usize = 3_700;
+/// Sums in an answer about usage.
+pub const MAX_SUMS: usize = 100_000;
 /// Pieces of evidence in an observation.
 pub const MAX_EVIDENCE: usize = 16;
 /// Agents in a roster, units in a plane.

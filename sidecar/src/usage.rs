@@ -9,12 +9,11 @@
 //! At most one batch of a source is under way; what waits, waits in its transcript.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fleet_adapters::runtimes::claude::transcript::{Row, parse};
-use fleet_adapters::tail::{Cursor, Tail};
+use fleet_adapters::runtimes::usage::{Attribution, Follower, Source as Transcript, Trace};
 use fleet_domain::SocketName;
-use fleet_domain::usage::{Record, merge};
+use fleet_domain::usage::{Record, UNATTRIBUTED, merge};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
 use fleet_proto::limits::{MAX_RECORDS, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
@@ -27,7 +26,7 @@ const BUDGET: usize = 256 << 10;
 /// A position is worth a message of its own after this many bytes without a record.
 const QUIET_BYTES: u64 = 1 << 20;
 
-/// Whose usage a source is.
+/// Whose usage a source is: the session's through which it was found, unless nothing tells whose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) socket: SocketName,
@@ -41,19 +40,21 @@ enum Progress {
     Unasked,
     Asking,
     Ready {
-        tail: Tail,
+        follower: Box<Follower>,
         /// The position that is durable, or on its way.
         reported: u64,
         unreadable: u64,
     },
     Waiting {
-        tail: Tail,
+        follower: Box<Follower>,
         position: Vec<u8>,
     },
 }
 
 struct Source {
+    transcript: Transcript,
     owner: Owner,
+    attribution: Attribution,
     progress: Progress,
     /// Something may be there to read.
     stirred: bool,
@@ -61,18 +62,22 @@ struct Source {
 
 #[derive(Default)]
 pub(crate) struct Sources {
-    sources: BTreeMap<PathBuf, Source>,
+    /// By the transcripts' identities.
+    sources: BTreeMap<String, Source>,
 }
 
 impl Sources {
-    /// Follows a transcript for its owner; the first owner of a file keeps it.
-    pub(crate) fn follow(&mut self, path: &Path, owner: &Owner) {
-        // A name that is no text cannot be asked for on the wire; no runtime writes one.
-        if !self.sources.contains_key(path) && path.to_str().is_some() {
-            self.sources.insert(
-                path.to_owned(),
-                Source { owner: owner.clone(), progress: Progress::Unasked, stirred: true },
-            );
+    /// Follows a transcript for its owner; the first owner of one keeps it.
+    pub(crate) fn follow(&mut self, trace: &Trace, owner: &Owner) {
+        if !self.sources.contains_key(&trace.source.id) {
+            let source = Source {
+                transcript: trace.source.clone(),
+                owner: owner.clone(),
+                attribution: trace.attribution,
+                progress: Progress::Unasked,
+                stirred: true,
+            };
+            self.sources.insert(trace.source.id.clone(), source);
         }
     }
 
@@ -83,14 +88,14 @@ impl Sources {
         });
     }
 
+    /// A file changed; true where one of the transcripts is concerned.
     pub(crate) fn stir(&mut self, path: &Path) -> bool {
-        match self.sources.get_mut(path) {
-            Some(source) => {
-                source.stirred = true;
-                true
-            }
-            None => false,
+        let mut any = false;
+        for source in self.sources.values_mut().filter(|source| source.transcript.concerns(path)) {
+            source.stirred = true;
+            any = true;
         }
+        any
     }
 
     pub(crate) fn stir_all(&mut self) {
@@ -107,18 +112,17 @@ impl Sources {
     }
 
     pub(crate) fn acknowledged(&mut self, ack: &pb::CursorAck) {
-        let Some(source) = self.sources.get_mut(Path::new(&ack.source)) else { return };
-        let path = PathBuf::from(&ack.source);
+        let Some(source) = self.sources.get_mut(&ack.source) else { return };
         source.progress = match std::mem::replace(&mut source.progress, Progress::Unasked) {
             Progress::Asking => {
-                let cursor = Cursor::decode(&ack.cursor);
-                let reported = cursor.map_or(0, |cursor| cursor.offset);
+                let follower = Box::new(Follower::new(&source.transcript, &ack.cursor));
+                let reported = follower.offset();
                 source.stirred = true;
-                Progress::Ready { tail: Tail::new(path, cursor), reported, unreadable: 0 }
+                Progress::Ready { follower, reported, unreadable: 0 }
             }
-            Progress::Waiting { tail, position } if position == ack.cursor => {
-                let reported = tail.cursor().offset;
-                Progress::Ready { tail, reported, unreadable: 0 }
+            Progress::Waiting { follower, position } if position == ack.cursor => {
+                let reported = follower.offset();
+                Progress::Ready { follower, reported, unreadable: 0 }
             }
             other => other,
         };
@@ -128,7 +132,7 @@ impl Sources {
     pub(crate) fn pump(&mut self, link: &Sender) -> bool {
         let mut more = false;
         let mut under_way = self.under_way();
-        for (path, source) in &mut self.sources {
+        for (id, source) in &mut self.sources {
             if !source.stirred {
                 continue;
             }
@@ -138,11 +142,8 @@ impl Sources {
             }
             match &mut source.progress {
                 Progress::Unasked => {
-                    let source_id = path.display().to_string();
-                    if link
-                        .try_send(message(Message::CursorQuery(pb::CursorQuery { source: source_id })))
-                        .is_ok()
-                    {
+                    let query = pb::CursorQuery { source: id.clone() };
+                    if link.try_send(message(Message::CursorQuery(query))).is_ok() {
                         source.progress = Progress::Asking;
                     }
                 }
@@ -150,7 +151,7 @@ impl Sources {
                 // What the collector cannot store yet must not fill the stream that observations travel on too.
                 Progress::Ready { .. } if under_way >= MAX_USAGE_IN_FLIGHT => {}
                 Progress::Ready { .. } => {
-                    more |= source.read(path, link);
+                    more |= source.read(link);
                     under_way += usize::from(matches!(source.progress, Progress::Waiting { .. }));
                 }
             }
@@ -166,34 +167,30 @@ impl Sources {
 
 impl Source {
     /// Reads one budget's worth and sends it; true when there is more in the file and nothing to wait for.
-    fn read(&mut self, path: &Path, link: &Sender) -> bool {
-        let Progress::Ready { tail, reported, unreadable } = &mut self.progress else { return false };
-        let before = tail.cursor();
+    fn read(&mut self, link: &Sender) -> bool {
+        let Progress::Ready { follower, reported, unreadable } = &mut self.progress else { return false };
+        let before = follower.position();
         let mut records: BTreeMap<String, Record> = BTreeMap::new();
-        let mut bad = 0;
-        let read = tail.read(BUDGET, |line| match parse(line) {
-            Row::Response(record) => {
-                if let Some(change) = merge(records.get(&record.id), &record) {
-                    records.insert(record.id, change.plus);
-                }
+        let read = follower.read(BUDGET, &mut |record| {
+            if let Some(change) = merge(records.get(&record.id), &record) {
+                records.insert(record.id, change.plus);
             }
-            Row::Unreadable => bad += 1,
-            Row::Failed(_) | Row::Prompted | Row::Other => {}
         });
-        let progress = match read {
-            Ok(progress) => progress,
+        let stretch = match read {
+            Ok(stretch) => stretch,
             Err(error) => {
-                tracing::warn!("{} cannot be read: {error}", path.display());
+                tracing::warn!("{} cannot be read: {error}", self.transcript.path.display());
                 self.stirred = false;
                 return false;
             }
         };
-        *unreadable += bad + progress.overlong;
-        self.stirred = progress.more;
-        let position = tail.cursor();
-        if records.is_empty() && *unreadable == 0 && position.offset.saturating_sub(*reported) < QUIET_BYTES {
-            return progress.more;
+        *unreadable += stretch.unreadable;
+        self.stirred = stretch.more;
+        let quiet = follower.offset().saturating_sub(*reported) < QUIET_BYTES;
+        if records.is_empty() && *unreadable == 0 && quiet {
+            return stretch.more;
         }
+        let position = follower.position();
         let unreadable = std::mem::take(unreadable);
         let records: Vec<Record> = records.into_values().collect();
         let chunks: Vec<&[Record]> =
@@ -201,14 +198,14 @@ impl Source {
         let last = chunks.len() - 1;
         for (index, chunk) in chunks.into_iter().enumerate() {
             // Until the last chunk is durable, nothing of the stretch counts as read.
-            let cursor = if index == last { position } else { before };
+            let cursor = if index == last { &position } else { &before };
             let batch = UsageBatch {
-                source: path.display().to_string(),
+                source: self.transcript.id.clone(),
                 socket: self.owner.socket.clone(),
-                session: self.owner.session.clone(),
+                session: self.session().to_owned(),
                 runtime: self.owner.runtime.clone(),
                 account: self.owner.account.clone(),
-                cursor: cursor.encode(),
+                cursor: cursor.clone(),
                 records: chunk.to_vec(),
                 unreadable: if index == last { unreadable } else { 0 },
             };
@@ -220,9 +217,16 @@ impl Source {
             }
         }
         self.progress = match std::mem::replace(&mut self.progress, Progress::Unasked) {
-            Progress::Ready { tail, .. } => Progress::Waiting { tail, position: position.encode() },
+            Progress::Ready { follower, .. } => Progress::Waiting { follower, position },
             other => other,
         };
         false
+    }
+
+    fn session(&self) -> &str {
+        match self.attribution {
+            Attribution::Own => &self.owner.session,
+            Attribution::Shared => UNATTRIBUTED,
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! To add one: a module here with its `recognise`, an entry in [`KNOWN`], and what of [`native`] it can answer.
 
 pub mod claude;
-mod codex;
-mod opencode;
-mod pi;
+pub mod codex;
+pub mod gemini;
+pub mod opencode;
+pub mod pi;
+pub mod usage;
 
 use fleet_domain::observation::{Evidence, Native};
 use fleet_domain::{RuntimeName, SessionId};
@@ -79,6 +81,22 @@ pub fn native(runtime: &RuntimeName, process: &Stat) -> Option<NativeReading> {
     match runtime.as_str() {
         claude::NAME => claude::native(process),
         _ => None,
+    }
+}
+
+/// Where a process's usage lies, as far as this runtime's places tell.
+fn candidates(
+    runtime: &RuntimeName,
+    process: &Stat,
+    reading: Option<&NativeReading>,
+    memory: &mut usage::Memory,
+) -> Vec<usage::Candidate> {
+    match runtime.as_str() {
+        claude::NAME => reading.map(claude::candidates).unwrap_or_default(),
+        codex::NAME => codex::candidates(process, memory),
+        opencode::NAME => opencode::candidates(process, memory),
+        pi::NAME => pi::candidates(process, memory),
+        _ => Vec::new(),
     }
 }
 

@@ -7,9 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use fleet_domain::fleet::AgentView;
+use fleet_domain::report::{Question, Report};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_proto::convert::agent_from_pb;
+use fleet_proto::convert::{agent_from_pb, question_to_pb, sums_from_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_client::FleetServiceClient;
@@ -26,6 +27,8 @@ pub use views::{CollectorStatus, EventView, HostView, Listing, Update};
 const CONNECT_LIMIT: Duration = Duration::from_millis(250);
 /// A healthy collector answers in milliseconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// A long ledger is summed in seconds.
+const LEDGER_LIMIT: Duration = Duration::from_secs(60);
 /// A stream whose peer does not even answer a ping for this long is over.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
@@ -101,7 +104,7 @@ impl Client {
         let request = pb::GetAgentRequest { name: name.to_owned(), day_start_unix_ms: day_start.0 };
         let answer = tokio::time::timeout(ANSWER_LIMIT, self.inner.get_agent(request)).await;
         match answer {
-            Err(_) => Err(broken(&self.at, &no_answer())),
+            Err(_) => Err(broken(&self.at, &no_answer(ANSWER_LIMIT))),
             Ok(Ok(answer)) => {
                 Ok(answer.into_inner().agent.as_ref().and_then(|agent| agent_from_pb(agent).ok()))
             }
@@ -110,6 +113,14 @@ impl Client {
                 _ => Err(told(&self.at, &status)),
             },
         }
+    }
+
+    /// What was used, from the ledger.
+    pub async fn usage(&mut self, question: &Question) -> Result<Report, ClientError> {
+        let call = self.inner.get_usage(question_to_pb(question));
+        let answer = within(LEDGER_LIMIT, &self.at, call).await?;
+        sums_from_pb(&answer)
+            .map_err(|error| broken(&self.at, &format!("gave an answer that makes no sense: {error}")))
     }
 
     pub async fn status(&mut self) -> Result<CollectorStatus, ClientError> {
@@ -202,15 +213,23 @@ async fn limited<T>(
     at: &Address,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<T, ClientError> {
-    match tokio::time::timeout(ANSWER_LIMIT, call).await {
-        Err(_) => Err(broken(at, &no_answer())),
+    within(ANSWER_LIMIT, at, call).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    at: &Address,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, ClientError> {
+    match tokio::time::timeout(limit, call).await {
+        Err(_) => Err(broken(at, &no_answer(limit))),
         Ok(Err(status)) => Err(told(at, &status)),
         Ok(Ok(answer)) => Ok(answer.into_inner()),
     }
 }
 
-fn no_answer() -> String {
-    format!("gave no answer in {}s", ANSWER_LIMIT.as_secs())
+fn no_answer(limit: Duration) -> String {
+    format!("gave no answer in {}s", limit.as_secs())
 }
 
 fn broken(at: &Address, what: &str) -> ClientError {

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod grid;
 pub mod item;
 pub mod order;
+pub mod spent;
 pub mod summary;
 pub mod table;
 pub mod verdict;

@@ -60,9 +60,18 @@ impl Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
+pub(super) enum Since {
     Ago(Duration),
     At(Wall),
+}
+
+impl Since {
+    pub(super) fn at(self, now: Wall) -> Wall {
+        match self {
+            Self::Ago(ago) => now.minus(ago),
+            Self::At(at) => at,
+        }
+    }
 }
 
 /// An event as JSON.
@@ -91,11 +100,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         None => String::new(),
     };
     let now = clock::now().wall;
-    let from = match args.since {
-        Some(Since::Ago(ago)) => now.minus(ago),
-        Some(Since::At(at)) => at,
-        None => Wall(0),
-    };
+    let from = args.since.map_or(Wall(0), |since| since.at(now));
     let limit = args.limit.unwrap_or(if args.since.is_some() { 0 } else { 50 });
     let mut events =
         client.events(from, &agent, limit, args.follow).await.map_err(ClientError::into_failure)?;
@@ -193,7 +198,7 @@ fn line(event: &EventView, scene: &Scene) -> String {
     out
 }
 
-fn since(text: &str) -> Result<Since, String> {
+pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some(at) = Wall::parse_rfc3339(text) {
         return Ok(Since::At(at));
     }

@@ -12,5 +12,6 @@ pub mod man;
 pub mod ps;
 pub mod schema;
 pub mod screen;
+pub mod usage;
 pub mod wait;
 pub mod watch;

@@ -92,6 +92,9 @@ pub struct Says {
     pub agents: Vec<pb::Agent>,
     pub hosts: Vec<pb::HostStatus>,
     pub transitions: Vec<pb::Transition>,
+    pub sums: Vec<pb::UsageSum>,
+    /// The last question about usage.
+    pub asked: Mutex<Option<pb::GetUsageRequest>>,
     pub refuses: bool,
     /// Every open watch, to send changes to.
     pub watches: Mutex<Vec<mpsc::Sender<Result<pb::WatchAgentsResponse, Status>>>>,
@@ -168,6 +171,14 @@ impl FleetService for Says {
             }
         }
         Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<pb::GetUsageRequest>,
+    ) -> Result<Response<pb::GetUsageResponse>, Status> {
+        *self.asked.lock().unwrap() = Some(request.into_inner());
+        Ok(Response::new(pb::GetUsageResponse { sums: self.sums.clone() }))
     }
 
     async fn get_status(

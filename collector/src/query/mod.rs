@@ -4,12 +4,13 @@
 mod changes;
 mod events;
 mod listing;
+mod used;
 
 use std::sync::Arc;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
-use fleet_proto::convert::agent_into_pb;
+use fleet_proto::convert::{agent_into_pb, question_from_pb, sums_to_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_server::{FleetService, FleetServiceServer};
@@ -94,6 +95,15 @@ impl FleetService for Query {
         let (out, answers) = mpsc::channel(AHEAD);
         tokio::spawn(events.carry(out));
         Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<pb::GetUsageRequest>,
+    ) -> Result<Response<pb::GetUsageResponse>, Status> {
+        let question = question_from_pb(request.get_ref());
+        let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Response::new(sums_to_pb(&used::sum(&self.store, &question).await?)))
     }
 
     async fn get_status(

@@ -246,6 +246,9 @@ impl Actor {
             Question::Page(past, after, limit, reply) => {
                 drop(reply.send(self.store.transitions(&past, after, limit)));
             }
+            Question::Summed(question, after, limit, reply) => {
+                drop(reply.send(self.store.summed(&question, &after, limit)));
+            }
             Question::Skip(past, count, reply) => drop(reply.send(self.store.skip_to_latest(&past, count))),
         }
     }

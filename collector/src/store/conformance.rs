@@ -7,12 +7,13 @@ use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::ids::{RuntimeName, SessionId};
 use fleet_domain::observation::Source;
 use fleet_domain::readiness::{EvidenceSignal, State, StuckKind};
+use fleet_domain::report::{By, Question};
 use fleet_domain::time::Mono;
 use fleet_domain::usage::{BUCKET_MS, Record, Tokens};
 use fleet_domain::{AgentKey, HostId, SocketName, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
-use super::{KEEP_TRANSITIONS, Numbered, Past, SourceKey, Store, UsageWrite, Whose, Write};
+use super::{KEEP_TRANSITIONS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose, Write};
 
 /// A day at which tests happen; a multiple of a bucket.
 pub(crate) const T: i64 = 1_800_000 * BUCKET_MS;
@@ -21,6 +22,7 @@ pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
     records_and_cursor_become_durable_together(&*fresh());
     the_first_reader_owns_a_record(&*fresh());
     tenants_do_not_meet(&*fresh());
+    usage_is_summed_by_what_is_asked_for(&*fresh());
     only_the_last_day_is_recent(&*fresh());
     transitions_keep_order_standing_and_counts(&*fresh());
     transitions_are_found_by_agent_time_and_number(&*fresh());
@@ -105,6 +107,45 @@ fn the_first_reader_owns_a_record<S: Store>(open: &dyn Fn() -> S) {
     let known = restored(&mut store);
     assert_eq!(known["first"].by_model["m"].output, 50);
     assert!(known["second"].by_model.is_empty());
+}
+
+fn usage_is_summed_by_what_is_asked_for<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let day = 86_400_000;
+    store
+        .commit(&[
+            Write::Usage(usage("a", "t", 1, vec![record("r1", 5, T), record("r2", 7, T + day)])),
+            Write::Usage(usage("b", "u", 1, vec![record("r3", 9, T + day), record("r1", 6, T)])),
+        ])
+        .unwrap();
+    let sums = |store: &mut S, question: &Question, limit: u32| {
+        let (mut after, mut told) = (Place::default(), BTreeMap::new());
+        loop {
+            let page = store.summed(question, &after, limit).unwrap();
+            for (group, sum) in page.report.0 {
+                let name = (group.agent.map(|agent| agent.session), group.day);
+                let known: &mut (u64, u64) = told.entry(name).or_default();
+                *known = (known.0 + sum.responses, known.1 + sum.tokens.output);
+            }
+            match page.next {
+                Some(next) => after = next,
+                None => return told.into_iter().collect::<Vec<_>>(),
+            }
+        }
+    };
+    let days = vec![Wall(T), Wall(T + day)];
+    let by_both = Question { by: [By::Agent, By::Day].into_iter().collect(), days, ..Question::default() };
+    let name = |name: &str| Some(name.to_owned());
+    let expected = [
+        ((name("a"), Some(Wall(T))), (1, 6)),
+        ((name("a"), Some(Wall(T + day))), (1, 7)),
+        ((name("b"), Some(Wall(T + day))), (1, 9)),
+    ];
+    for limit in [1, 2, 100] {
+        assert_eq!(sums(&mut store, &by_both, limit), expected);
+    }
+    let late = Question { since: Wall(T + 1), ..Question::default() };
+    assert_eq!(sums(&mut store, &late, 2), [((None, None), (2, 16))]);
 }
 
 fn tenants_do_not_meet<S: Store>(open: &dyn Fn() -> S) {

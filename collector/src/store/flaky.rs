@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fleet_domain::Wall;
+use fleet_domain::report::Question;
 
 use super::sqlite::Sqlite;
-use super::{Booked, Loaded, Numbered, Past, SourceKey, Store, StoreError, Write};
+use super::{Booked, Loaded, Numbered, Past, Place, SourceKey, Store, StoreError, Summed, Write};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk(Arc<AtomicBool>);
@@ -53,6 +54,10 @@ impl Store for Flaky {
 
     fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
         self.inner.skip_to_latest(past, count)
+    }
+
+    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError> {
+        self.inner.summed(question, after, limit)
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

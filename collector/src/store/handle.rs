@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Numbered, Past, SourceKey, StoreError, UsageWrite};
+use fleet_domain::report::Question as UsageQuestion;
+
+use super::{Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite};
 
 /// Batches that wait for the thread, of all streams together.
 const USAGE_QUEUE: usize = 32;
@@ -40,6 +42,7 @@ pub struct Ack {
 pub(super) enum Question {
     Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
     Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
+    Summed(UsageQuestion, Place, u32, oneshot::Sender<Result<Summed, StoreError>>),
     Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
@@ -63,6 +66,15 @@ impl StoreHandle {
 
     pub async fn page(&self, past: Past, after: u64, limit: u32) -> Result<Vec<Numbered>, Unavailable> {
         self.ask(|reply| Question::Page(past, after, limit, reply)).await
+    }
+
+    pub async fn summed(
+        &self,
+        question: UsageQuestion,
+        after: Place,
+        limit: u32,
+    ) -> Result<Summed, Unavailable> {
+        self.ask(|reply| Question::Summed(question, after, limit, reply)).await
     }
 
     pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {

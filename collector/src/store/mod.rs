@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::report::{Question, Report};
 use fleet_domain::usage::Change;
 use fleet_domain::{AgentKey, HostId, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
@@ -49,6 +50,9 @@ pub trait Store: Send {
 
     /// The number below which transitions must be skipped so that at most `count` remain.
     fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError>;
+
+    /// Usage summed, over at most `limit` records after `after`.
+    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError>;
 
     /// Lets go of what is past its time; answers how many rows.
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError>;
@@ -107,6 +111,20 @@ pub struct Loaded {
     pub agents: Vec<Restored>,
     /// Of the last transition.
     pub last_seq: u64,
+}
+
+/// A place in the ledger's order; the default is before its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    pub tenant: String,
+    pub id: String,
+}
+
+/// Sums of one stretch of the ledger, and where to go on; `None` at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summed {
+    pub report: Report,
+    pub next: Option<Place>,
 }
 
 /// Which transitions.

@@ -7,6 +7,7 @@ mod report;
 mod row;
 mod scalar;
 mod usage;
+mod usage_report;
 
 pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
@@ -16,6 +17,7 @@ pub use scalar::{
     key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,
 };
 pub use usage::{UsageBatch, batch_from_pb, batch_to_pb};
+pub use usage_report::{question_from_pb, question_to_pb, sums_from_pb, sums_to_pb};
 
 /// A message that does not say what it must, or says too much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1430,6 +1430,40 @@ pub struct Transition {
     #[prost(string, tag = "7")]
     pub evidence: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUsageRequest {
+    /// Not before this time, in milliseconds since the epoch; 0 is all that is kept.
+    #[prost(int64, tag = "1")]
+    pub since_unix_ms: i64,
+    #[prost(enumeration = "UsageDimension", repeated, tag = "2")]
+    pub by: ::prost::alloc::vec::Vec<i32>,
+    /// When the reader's days begin, ascending, for USAGE_DIMENSION_DAY: days are the reader's, not the collector's.
+    #[prost(int64, repeated, tag = "3")]
+    pub days_unix_ms: ::prost::alloc::vec::Vec<i64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUsageResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub sums: ::prost::alloc::vec::Vec<UsageSum>,
+}
+/// What was not asked for is empty.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UsageSum {
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<AgentKey>,
+    #[prost(string, tag = "2")]
+    pub runtime: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(int64, tag = "5")]
+    pub day_unix_ms: i64,
+    #[prost(message, optional, tag = "6")]
+    pub tokens: ::core::option::Option<Tokens>,
+    #[prost(uint64, tag = "7")]
+    pub responses: u64,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1450,6 +1484,45 @@ pub struct GetStatusResponse {
     /// Why the store does not take anything in at the moment.
     #[prost(string, optional, tag = "7")]
     pub store_error: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// By what usage is told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UsageDimension {
+    Unspecified = 0,
+    Agent = 1,
+    Runtime = 2,
+    Account = 3,
+    Model = 4,
+    Day = 5,
+}
+impl UsageDimension {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "USAGE_DIMENSION_UNSPECIFIED",
+            Self::Agent => "USAGE_DIMENSION_AGENT",
+            Self::Runtime => "USAGE_DIMENSION_RUNTIME",
+            Self::Account => "USAGE_DIMENSION_ACCOUNT",
+            Self::Model => "USAGE_DIMENSION_MODEL",
+            Self::Day => "USAGE_DIMENSION_DAY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "USAGE_DIMENSION_UNSPECIFIED" => Some(Self::Unspecified),
+            "USAGE_DIMENSION_AGENT" => Some(Self::Agent),
+            "USAGE_DIMENSION_RUNTIME" => Some(Self::Runtime),
+            "USAGE_DIMENSION_ACCOUNT" => Some(Self::Account),
+            "USAGE_DIMENSION_MODEL" => Some(Self::Model),
+            "USAGE_DIMENSION_DAY" => Some(Self::Day),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -1633,6 +1706,31 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("fleet.v1.FleetService", "Events"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What was used, from the ledger, summed by what is asked for.
+        pub async fn get_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.FleetService/GetUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.FleetService", "GetUsage"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The collector itself.
         pub async fn get_status(
             &mut self,
@@ -1715,6 +1813,14 @@ pub mod fleet_service_server {
             &self,
             request: tonic::Request<super::EventsRequest>,
         ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
+        /// What was used, from the ledger, summed by what is asked for.
+        async fn get_usage(
+            &self,
+            request: tonic::Request<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        >;
         /// The collector itself.
         async fn get_status(
             &self,
@@ -1979,6 +2085,51 @@ pub mod fleet_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.FleetService/GetUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUsageSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::GetUsageRequest>
+                    for GetUsageSvc<T> {
+                        type Response = super::GetUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::get_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::host::wall_now;
 use fleet_adapters::runtimes::claude::{self, Ending};
+use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading};
 use fleet_adapters::screens::Rules;
 use fleet_adapters::tmux::PaneRow;
@@ -37,6 +38,7 @@ pub(super) struct Watched {
     screen: Watch,
     ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
+    tracer: Tracer,
     /// Something moved in the pane.
     moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
@@ -72,6 +74,7 @@ impl Watched {
             screen: Watch::default(),
             ending: Ending::default(),
             ended_at: None,
+            tracer: Tracer::default(),
             moved: None,
             beat_at: Instant::now(),
             writer: None,
@@ -167,6 +170,7 @@ impl Watched {
         self.screen.forget();
         self.ending = Ending::default();
         self.ended_at = None;
+        self.tracer = Tracer::default();
         self.misses = 0;
     }
 
@@ -278,27 +282,20 @@ impl Watched {
         self.reading.as_ref()?.transcript.as_deref()
     }
 
-    /// The transcripts of the conversation: its own and its sub-agents'.
-    pub(super) fn transcripts(&self) -> Vec<PathBuf> {
-        let Some(own) = self.transcript() else { return Vec::new() };
-        let mut paths = vec![own.to_owned()];
-        if let Ok(entries) = std::fs::read_dir(claude::subagents_dir(own)) {
-            let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-            paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")));
-        }
-        paths
+    /// What its process writes its usage to.
+    pub(super) fn traces(&mut self) -> impl Iterator<Item = &Trace> {
+        let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
+        let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
+        process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading)).into_iter().flatten()
     }
 
     /// Those of the transcripts that lie in one of these directories.
     pub(super) fn transcripts_below(&self, directories: &[PathBuf]) -> Vec<PathBuf> {
-        let below = |path: &PathBuf| {
-            path.parent().is_some_and(|parent| directories.iter().any(|directory| directory == parent))
-        };
-        if directories.is_empty() {
-            Vec::new()
-        } else {
-            self.transcripts().into_iter().filter(below).collect()
-        }
+        let paths = self.tracer.known().map(|trace| &trace.source.path);
+        paths
+            .filter(|path| directories.iter().any(|directory| path.parent() == Some(directory)))
+            .cloned()
+            .collect()
     }
 
     /// The directories whose changes concern this session; some appear only when the runtime first writes there.
@@ -314,6 +311,7 @@ impl Watched {
             directories.extend(own.parent().map(Path::to_owned));
             directories.push(claude::subagents_dir(own));
         }
+        directories.extend(self.tracer.directories());
         directories
     }
 

@@ -262,10 +262,10 @@ impl Watcher {
     }
 
     fn follow_one(&mut self, id: &Id) {
-        let Some(watched) = self.agents.get(id) else { return };
         if self.served_elsewhere(id) {
             return;
         }
+        let Some(watched) = self.agents.get_mut(id) else { return };
         let Some(runtime) = &watched.found.runtime else { return };
         let owner = Owner {
             socket: id.0.clone(),
@@ -273,8 +273,8 @@ impl Watcher {
             runtime: runtime.to_string(),
             account: watched.roster.as_ref().and_then(|entry| entry.account.clone()).unwrap_or_default(),
         };
-        for path in watched.transcripts() {
-            self.sources.follow(&path, &owner);
+        for trace in watched.traces() {
+            self.sources.follow(trace, &owner);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Claude Code: its process, its per-process state file, its transcript.
 
+pub mod billed;
+pub mod marks;
 pub mod state_file;
 pub mod transcript;
 
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use fleet_domain::SessionId;
 use fleet_domain::observation::{Evidence, Source};
 
+use super::usage::{self, Candidate};
 use super::{NativeReading, Program, base};
 use crate::procfs::{self, Stat};
 
@@ -56,6 +59,24 @@ fn find_by_session(projects: &Path, session: &str) -> Option<PathBuf> {
 /// Where sub-agents of a conversation keep their transcripts.
 pub fn subagents_dir(transcript: &Path) -> PathBuf {
     transcript.with_extension("").join("subagents")
+}
+
+/// The conversation's transcript, its sub-agents' and its workflows'.
+pub(super) fn candidates(reading: &NativeReading) -> Vec<Candidate> {
+    let Some(own) = &reading.transcript else { return Vec::new() };
+    let subagents = subagents_dir(own);
+    let mut paths = vec![own.clone()];
+    paths.extend(transcripts_in(&subagents));
+    let workflows = std::fs::read_dir(subagents.join("workflows")).into_iter().flatten();
+    paths.extend(workflows.filter_map(Result::ok).flat_map(|entry| transcripts_in(&entry.path())));
+    let sources = paths.iter().filter_map(|path| usage::Source::lines(NAME, path));
+    sources.map(|source| Candidate { source, certain: true, began: None }).collect()
+}
+
+fn transcripts_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let files = entries.map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
 }
 
 /// What the end of a transcript says: the newest row that matters, looked for from the end backwards.

@@ -72,7 +72,7 @@ struct Message<'a> {
 }
 
 #[derive(Deserialize)]
-struct Usage {
+pub(super) struct Usage {
     #[serde(default)]
     input_tokens: Option<u64>,
     #[serde(default)]
@@ -150,33 +150,32 @@ fn response(row: &Line<'_>) -> Row {
         conversation: SessionId::new(owner),
         model: text::clean(model, 100),
         at,
-        tokens: tokens(usage),
+        tokens: usage.tokens(),
         sidechain: row.is_sidechain == Some(true),
     })
 }
 
-fn tokens(usage: &Usage) -> Tokens {
-    let written = usage.cache_creation_input_tokens.unwrap_or(0);
-    // Old rows do not tell the two lifetimes apart: five minutes was the only one.
-    let (w5, w1) = match &usage.cache_creation {
-        Some(split) => {
-            let (w5, w1) =
-                (split.ephemeral_5m_input_tokens.unwrap_or(0), split.ephemeral_1h_input_tokens.unwrap_or(0));
-            (w5.saturating_add(written.saturating_sub(w5.saturating_add(w1))), w1)
+impl Usage {
+    pub(super) fn tokens(&self) -> Tokens {
+        let written = self.cache_creation_input_tokens.unwrap_or(0);
+        // Old rows do not tell the two lifetimes apart: five minutes was the only one.
+        let (w5, w1) = match &self.cache_creation {
+            Some(split) => {
+                let w5 = split.ephemeral_5m_input_tokens.unwrap_or(0);
+                let w1 = split.ephemeral_1h_input_tokens.unwrap_or(0);
+                (w5.saturating_add(written.saturating_sub(w5.saturating_add(w1))), w1)
+            }
+            None => (written, 0),
+        };
+        let details = self.output_tokens_details.as_ref();
+        Tokens {
+            input: self.input_tokens.unwrap_or(0),
+            cache_read: self.cache_read_input_tokens.unwrap_or(0),
+            cache_write_5m: w5,
+            cache_write_1h: w1,
+            output: self.output_tokens.unwrap_or(0),
+            reasoning: details.and_then(|details| details.thinking_tokens).unwrap_or(0),
         }
-        None => (written, 0),
-    };
-    Tokens {
-        input: usage.input_tokens.unwrap_or(0),
-        cache_read: usage.cache_read_input_tokens.unwrap_or(0),
-        cache_write_5m: w5,
-        cache_write_1h: w1,
-        output: usage.output_tokens.unwrap_or(0),
-        reasoning: usage
-            .output_tokens_details
-            .as_ref()
-            .and_then(|details| details.thinking_tokens)
-            .unwrap_or(0),
     }
 }
 

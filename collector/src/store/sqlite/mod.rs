@@ -1,5 +1,6 @@
 //! The register in one SQLite file. One connection, one thread, and a lock beside the file: nobody else opens it.
 
+mod asked;
 mod load;
 mod past;
 mod row;
@@ -12,13 +13,15 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use fleet_domain::report::Question;
 use fleet_domain::{AgentKey, Wall};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
 use super::{
-    Booked, KEEP_RECENT, KEEP_TRANSITIONS, Loaded, Numbered, Past, SourceKey, Store, StoreError, Write,
+    Booked, KEEP_RECENT, KEEP_TRANSITIONS, Loaded, Numbered, Past, Place, SourceKey, Store, StoreError,
+    Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -130,6 +133,10 @@ impl Store for Sqlite {
 
     fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
         past::skip(&self.connection, past, count).map_err(self.failed("read transitions"))
+    }
+
+    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError> {
+        asked::page(&self.connection, question, after, limit).map_err(self.failed("read usage"))
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

@@ -1,8 +1,14 @@
 //! opencode: one binary, started directly or through its package's wrapper.
 
+pub mod message;
+mod places;
+pub mod store;
+
+pub(super) use places::candidates;
+
 use super::{Program, base};
 
-pub(super) const NAME: &str = "opencode";
+pub const NAME: &str = "opencode";
 
 pub(super) fn recognise(program: &Program<'_>) -> bool {
     program.name() == NAME || program.script().is_some_and(|script| base(script) == NAME)

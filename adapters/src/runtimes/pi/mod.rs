@@ -1,8 +1,13 @@
 //! pi: runs under node and overwrites its arguments with its own name.
 
+mod places;
+pub mod session;
+
+pub(super) use places::candidates;
+
 use super::{Program, base};
 
-pub(super) const NAME: &str = "pi";
+pub const NAME: &str = "pi";
 
 pub(super) fn recognise(program: &Program<'_>) -> bool {
     match program.script() {

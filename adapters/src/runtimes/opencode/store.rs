@@ -1,0 +1,222 @@
+//! opencode's database, read beside the living program: read-only, for the length of one look, never `immutable` while
+//! somebody writes (what stands in its write-ahead log would be missed).
+//!
+//! A position is the creation time before which every message has its final form. What was created later is read again
+//! on each look, through the index that the sessions' messages have; so a look costs what is new, not what there is.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleet_domain::usage::{Record, Tokens};
+use rusqlite::{Connection, OpenFlags, Row as SqlRow, ToSql, params};
+
+use super::message::{self, Row, Stored};
+use crate::runtimes::usage::Stretch;
+
+/// A writer holds the database for milliseconds.
+const BUSY: Duration = Duration::from_millis(200);
+/// An answer without an end that is this much older than the newest one never gets one: its program was killed.
+const ABANDONED_MS: i64 = 3_600_000;
+/// Pages that one look keeps, in KiB (negative by SQLite's convention).
+const CACHE: i64 = -128;
+
+/// Which messages of a database: all, or those of one conversation with the sessions that it started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// A session without a parent.
+    pub root: Option<String>,
+}
+
+/// A session without a parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    pub id: String,
+    /// Milliseconds since the epoch.
+    pub created: i64,
+}
+
+/// The conversations in a directory that moved at or after `since` (milliseconds since the epoch).
+pub fn roots(path: &Path, directory: &str, since: i64) -> rusqlite::Result<Vec<Root>> {
+    let connection = open(path)?;
+    let mut found = Vec::new();
+    for schema in schemas(&connection)? {
+        let sql = format!(
+            "SELECT id, time_created FROM {} WHERE parent_id IS NULL AND directory = ?1 AND time_updated >= ?2",
+            schema.sessions
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement
+            .query_map(params![directory, since], |row| Ok(Root { id: row.get(0)?, created: row.get(1)? }))?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    part: Part,
+    /// Everything created before is final.
+    settled: i64,
+    /// What was told of messages that are not settled.
+    told: Told,
+}
+
+impl Follower {
+    pub fn new(path: &Path, part: Part, position: &[u8]) -> Self {
+        let settled = <[u8; 8]>::try_from(position).map(i64::from_le_bytes).unwrap_or(0);
+        Self { path: path.to_owned(), part, settled, told: Told::new() }
+    }
+
+    pub fn position(&self) -> Vec<u8> {
+        self.settled.to_le_bytes().to_vec()
+    }
+
+    /// Reads everything that is new. A database that is not there yet is no error.
+    pub fn read(&mut self, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        if !self.path.exists() {
+            return Ok(Stretch::default());
+        }
+        self.look(emit).map_err(|error| io::Error::other(format!("opencode's database: {error}")))
+    }
+
+    fn look(&mut self, emit: &mut dyn FnMut(Record)) -> rusqlite::Result<Stretch> {
+        let connection = open(&self.path)?;
+        let mut seen = Seen { newest: self.settled, open: Vec::new(), unreadable: 0 };
+        for schema in schemas(&connection)? {
+            let mut statement = connection.prepare(schema.messages)?;
+            let filter: [&dyn ToSql; 2] = [&self.settled, &self.part.root];
+            let mut rows = statement.query(&filter[..])?;
+            while let Some(row) = rows.next()? {
+                take(row, &mut self.told, &mut seen, emit)?;
+            }
+        }
+        let oldest = seen.newest.saturating_sub(ABANDONED_MS);
+        let waiting = seen.open.iter().copied().filter(|created| *created >= oldest).min();
+        // Two messages may share a millisecond: the newest one's is looked at again.
+        let settled = waiting.unwrap_or(seen.newest);
+        self.told.retain(|_, (created, _)| *created >= settled);
+        self.settled = settled;
+        Ok(Stretch { more: false, unreadable: seen.unreadable })
+    }
+}
+
+/// By message: when it was created, and what was told.
+type Told = BTreeMap<String, (i64, Tokens)>;
+
+struct Seen {
+    newest: i64,
+    /// Creation times of answers that may still grow.
+    open: Vec<i64>,
+    unreadable: u64,
+}
+
+fn take(
+    row: &SqlRow<'_>,
+    told: &mut Told,
+    seen: &mut Seen,
+    emit: &mut dyn FnMut(Record),
+) -> rusqlite::Result<()> {
+    let text =
+        |column| row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().unwrap_or_default());
+    let utf8 = |bytes: &'_ [u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (id, session) = (utf8(text(0)?), utf8(text(1)?));
+    let created: i64 = row.get(3)?;
+    seen.newest = seen.newest.max(created);
+    let stored = Stored {
+        id: &id,
+        session: &session,
+        session_created: row.get(2)?,
+        copied: row.get(4)?,
+        child: row.get(5)?,
+        data: text(6)?,
+    };
+    match message::parse(&stored) {
+        Row::Response { record, complete } => {
+            if !complete {
+                seen.open.push(created);
+            }
+            let now = (created, record.tokens);
+            if told.insert(id, now) != Some(now) {
+                emit(record);
+            }
+        }
+        Row::Begun => seen.open.push(created),
+        Row::Other => {}
+        Row::Unreadable => seen.unreadable += 1,
+    }
+    Ok(())
+}
+
+/// One layout of the database.
+struct Schema {
+    sessions: &'static str,
+    table: &'static str,
+    messages: &'static str,
+}
+
+const V1: Schema = Schema {
+    sessions: "session",
+    table: "message",
+    messages: "
+SELECT m.id, m.session_id, s.time_created, m.time_created, 0, s.parent_id IS NOT NULL, m.data
+FROM session s JOIN message m ON m.session_id = s.id
+WHERE m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
+    WITH RECURSIVE tree (id) AS (
+        SELECT ?2 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
+    SELECT id FROM tree))
+ORDER BY m.time_created",
+};
+
+/// A fork copies the messages up to its boundary with their places in the order kept.
+const V2: Schema = Schema {
+    sessions: "session_v2",
+    table: "session_message",
+    messages: "
+SELECT m.id, m.session_id, s.time_created, m.time_created,
+       s.fork_session_id IS NOT NULL AND m.seq <= coalesce(
+           (SELECT b.seq FROM session_message b WHERE b.id = s.fork_boundary), -1),
+       s.parent_id IS NOT NULL, m.data
+FROM session_v2 s JOIN session_message m ON m.session_id = s.id
+WHERE m.type = 'assistant' AND m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
+    WITH RECURSIVE tree (id) AS (
+        SELECT ?2 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
+    SELECT id FROM tree))
+ORDER BY m.time_created",
+};
+
+/// Those of the known layouts that this database has; both where it was brought from one to the other.
+fn schemas(connection: &Connection) -> rusqlite::Result<Vec<Schema>> {
+    let has = |table: &str| {
+        connection.query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+            params![table],
+            |row| row.get::<_, i64>(0).map(|count| count > 0),
+        )
+    };
+    let mut found = Vec::new();
+    for schema in [V1, V2] {
+        if has(schema.sessions)? && has(schema.table)? {
+            found.push(schema);
+        }
+    }
+    Ok(found)
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

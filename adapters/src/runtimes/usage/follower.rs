@@ -1,0 +1,92 @@
+//! A source followed from a remembered position.
+
+use std::io;
+
+use fleet_domain::usage::Record;
+
+use super::source::Kind;
+use super::{Line, Reader, Source};
+use crate::runtimes::opencode;
+use crate::tail::{Cursor, Piece, Tail};
+
+/// What one read brought beside records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stretch {
+    /// More is there than the budget allowed.
+    pub more: bool,
+    /// Lines and rows that should have been readable.
+    pub unreadable: u64,
+}
+
+#[derive(Debug)]
+pub struct Follower {
+    /// As at the beginning of a file.
+    fresh: Reader,
+    kind: Following,
+}
+
+#[derive(Debug)]
+enum Following {
+    Lines { tail: Tail, reader: Reader },
+    Opencode(opencode::store::Follower),
+}
+
+impl Follower {
+    /// Goes on where `position` was taken; from the start where it is empty, or another version's.
+    pub fn new(source: &Source, position: &[u8]) -> Self {
+        match &source.kind {
+            Kind::Opencode(part) => Self {
+                fresh: Reader::Claude,
+                kind: Following::Opencode(opencode::store::Follower::new(
+                    &source.path,
+                    part.clone(),
+                    position,
+                )),
+            },
+            Kind::Lines(fresh) => {
+                let (cursor, reader) = resumed(fresh, position).unwrap_or((Cursor::default(), fresh.clone()));
+                let tail = Tail::new(source.path.clone(), Some(cursor));
+                Self { fresh: fresh.clone(), kind: Following::Lines { tail, reader } }
+            }
+        }
+    }
+
+    /// Reads about `budget` bytes. A source that is not there yet is no error.
+    pub fn read(&mut self, budget: usize, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        let (tail, reader) = match &mut self.kind {
+            Following::Lines { tail, reader } => (tail, reader),
+            Following::Opencode(follower) => return follower.read(emit),
+        };
+        let mut unreadable = 0;
+        let progress = tail.read_pieces(budget, |piece| match piece {
+            Piece::Restarted => reader.clone_from(&self.fresh),
+            Piece::Line(line) => unreadable += u64::from(reader.line(line, emit) == Line::Unreadable),
+        })?;
+        Ok(Stretch { more: progress.more, unreadable: unreadable + progress.overlong })
+    }
+
+    /// Up to where everything was read. Opaque to everyone else.
+    pub fn position(&self) -> Vec<u8> {
+        match &self.kind {
+            Following::Opencode(follower) => follower.position(),
+            Following::Lines { tail, reader } => {
+                let mut out = tail.cursor().encode();
+                out.extend(reader.state().unwrap_or_default());
+                out
+            }
+        }
+    }
+
+    /// How far, in bytes of the source; zero where that is no measure.
+    pub fn offset(&self) -> u64 {
+        match &self.kind {
+            Following::Lines { tail, .. } => tail.cursor().offset,
+            Following::Opencode(_) => 0,
+        }
+    }
+}
+
+fn resumed(fresh: &Reader, position: &[u8]) -> Option<(Cursor, Reader)> {
+    let (cursor, state) = position.split_at_checked(Cursor::ENCODED)?;
+    Some((Cursor::decode(cursor)?, fresh.resume(state)?))
+}

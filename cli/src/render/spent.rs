@@ -1,0 +1,266 @@
+//! What was used, as a table and as JSON.
+
+use std::collections::BTreeMap;
+
+use anstyle::Style;
+use fleet_adapters::runtimes::usage::scan::Scanned;
+use fleet_domain::report::{By, Group, Report, Sum};
+use fleet_domain::time::Wall;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::grid::{Align, Cell, Fit, Grid, Head};
+use super::item::API_VERSION;
+use super::words::{NONE, count, safe};
+
+pub struct Spent<'a> {
+    pub report: &'a Report,
+    /// The columns that tell apart, in their order.
+    pub by: &'a [By],
+    pub zone: &'a TimeZone,
+}
+
+impl Spent<'_> {
+    /// Days as they passed; else whoever used most first.
+    fn rows(&self) -> Vec<(&Group, &Sum)> {
+        let mut rows: Vec<(&Group, &Sum)> = self.report.0.iter().collect();
+        let days = self.by.contains(&By::Day);
+        rows.sort_by_key(|(group, sum)| {
+            (if days { group.day } else { None }, std::cmp::Reverse(sum.tokens.total()), *group)
+        });
+        rows
+    }
+
+    /// Sessions that more than one host or socket has, and which therefore need more than their name.
+    fn names(&self) -> BTreeMap<&str, usize> {
+        let keys: std::collections::BTreeSet<_> =
+            self.report.0.keys().filter_map(|group| group.agent.as_ref()).collect();
+        let mut names = BTreeMap::new();
+        for key in keys {
+            *names.entry(key.session.as_str()).or_default() += 1;
+        }
+        names
+    }
+
+    fn label(&self, by: By, group: &Group, names: &BTreeMap<&str, usize>) -> String {
+        let told = match by {
+            By::Agent => group.agent.as_ref().map(|key| {
+                let alone = names.get(key.session.as_str()).is_none_or(|count| *count == 1);
+                if alone {
+                    key.session.clone()
+                } else {
+                    format!("{}@{}:{}", key.session, key.host, key.socket.shown())
+                }
+            }),
+            By::Runtime => group.runtime.clone(),
+            By::Account => group.account.clone(),
+            By::Model => group.model.clone(),
+            By::Day => group.day.map(|day| date(day, self.zone)),
+        };
+        let told = told.filter(|told| !told.is_empty());
+        told.map_or_else(|| NONE.to_owned(), |told| safe(&told).into_owned())
+    }
+}
+
+fn date(day: Wall, zone: &TimeZone) -> String {
+    // Noon, so that a day keeps its date where midnight does not exist.
+    let noon = jiff::Timestamp::from_millisecond(day.0.saturating_add(12 * 3_600_000));
+    noon.map_or_else(|_| NONE.to_owned(), |noon| noon.to_zoned(zone.clone()).date().to_string())
+}
+
+const fn title(by: By) -> &'static str {
+    match by {
+        By::Agent => "AGENT",
+        By::Runtime => "RUNTIME",
+        By::Account => "ACCOUNT",
+        By::Model => "MODEL",
+        By::Day => "DAY",
+    }
+}
+
+/// Fitted to `width`, or as wide as it is; the total stands last.
+pub fn table(spent: &Spent<'_>, width: Option<usize>, colour: bool) -> String {
+    let label =
+        |by: &By| Head { title: title(*by).to_owned(), align: Align::Left, fit: Fit::Shrinks { least: 8 } };
+    let figure = |(rank, title): (u8, &str)| {
+        let fit = if rank == 0 { Fit::Fixed } else { Fit::Leaves(rank) };
+        Head { title: title.to_owned(), align: Align::Right, fit }
+    };
+    let figures =
+        [(3, "RESPONSES"), (2, "INPUT"), (4, "CACHE READ"), (5, "CACHE WRITE"), (0, "OUTPUT"), (0, "TOTAL")];
+    let heads: Vec<Head> = spent.by.iter().map(label).chain(figures.map(figure)).collect();
+    let (rows, names) = (spent.rows(), spent.names());
+    let mut grid = Grid::new(heads, rows.len() + 1);
+    for (group, sum) in rows {
+        let labels = spent.by.iter().map(|by| Cell::plain(spent.label(*by, group, &names)));
+        grid.push(labels.chain(cells(sum, Style::new())));
+    }
+    let bold = Style::new().bold();
+    let words = spent.by.iter().enumerate().map(|(index, _)| if index == 0 { "total" } else { "" });
+    grid.push(words.map(|word| Cell::styled(word, bold)).chain(cells(&spent.report.total(), bold)));
+    match width {
+        None => grid.plain(true, colour),
+        Some(width) => grid.fitted(width, true, colour).lines.join("\n") + "\n",
+    }
+}
+
+fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 6] {
+    let tokens = &sum.tokens;
+    let written = tokens.cache_write_5m.saturating_add(tokens.cache_write_1h);
+    [
+        sum.responses.to_string(),
+        count(tokens.input),
+        count(tokens.cache_read),
+        count(written),
+        count(tokens.output),
+        count(tokens.total()),
+    ]
+    .map(|text| Cell::styled(text, style))
+}
+
+/// The JSON is a contract: keys may be added. Tokens are whole; `output` includes `reasoning`, `input` excludes cache.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageReport {
+    api_version: &'static str,
+    kind: &'static str,
+    totals: Figures,
+    rows: Vec<Row>,
+    /// Null where the collector's ledger was asked.
+    scan: Option<Scan>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Scan {
+    files: usize,
+    /// Lines and rows that should have been readable.
+    unreadable: u64,
+    failed: usize,
+}
+
+impl Scan {
+    pub fn of(scanned: &Scanned) -> Self {
+        Self {
+            files: scanned.files,
+            unreadable: scanned.unreadable + scanned.tally.absurd(),
+            failed: scanned.failed.len(),
+        }
+    }
+}
+
+/// What was not asked for is left out; what is not known is null.
+#[derive(Debug, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    labels: BTreeMap<&'static str, Option<String>>,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    input: u64,
+    output: u64,
+    cache_write_5m: u64,
+    cache_write_1h: u64,
+    cache_read: u64,
+    reasoning: u64,
+    /// US dollars; null, as nothing is priced yet.
+    cost_usd: Option<f64>,
+    responses: u64,
+}
+
+impl Figures {
+    fn of(sum: &Sum) -> Self {
+        Self {
+            input: sum.tokens.input,
+            output: sum.tokens.output,
+            cache_write_5m: sum.tokens.cache_write_5m,
+            cache_write_1h: sum.tokens.cache_write_1h,
+            cache_read: sum.tokens.cache_read,
+            reasoning: sum.tokens.reasoning,
+            cost_usd: None,
+            responses: sum.responses,
+        }
+    }
+}
+
+pub fn json(spent: &Spent<'_>, scan: Option<Scan>) -> UsageReport {
+    let row = |(group, sum): (&Group, &Sum)| Row { labels: labels(spent, group), figures: Figures::of(sum) };
+    UsageReport {
+        api_version: API_VERSION,
+        kind: "UsageReport",
+        totals: Figures::of(&spent.report.total()),
+        rows: spent.rows().into_iter().map(row).collect(),
+        scan,
+    }
+}
+
+fn labels(spent: &Spent<'_>, group: &Group) -> BTreeMap<&'static str, Option<String>> {
+    let text = |text: &Option<String>| {
+        text.as_deref().filter(|text| !text.is_empty()).map(|text| safe(text).into_owned())
+    };
+    let mut labels = BTreeMap::new();
+    for by in spent.by {
+        match by {
+            By::Agent => {
+                let key = group.agent.as_ref();
+                labels.insert("agent", key.map(|key| safe(&key.session).into_owned()));
+                labels.insert("tenant_id", key.map(|key| safe(key.tenant.as_str()).into_owned()));
+                labels.insert("host", key.map(|key| safe(key.host.as_str()).into_owned()));
+                labels.insert("socket", key.map(|key| safe(key.socket.shown()).into_owned()));
+            }
+            By::Runtime => drop(labels.insert("runtime", text(&group.runtime))),
+            By::Account => drop(labels.insert("account", text(&group.account))),
+            By::Model => drop(labels.insert("model", text(&group.model))),
+            By::Day => drop(labels.insert("day", group.day.map(|day| date(day, spent.zone)))),
+        }
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_domain::usage::{Tokens, UNATTRIBUTED};
+    use fleet_domain::{AgentKey, HostId, SocketName, TenantId};
+
+    use super::*;
+
+    fn report() -> Report {
+        let key = |host: &str, session: &str| {
+            AgentKey::new(TenantId::new("me"), HostId::new(host), SocketName::new("mosaic-fleet"), session)
+        };
+        let mut report = Report::default();
+        for (agent, model, output) in [
+            (key("box", "coder0"), "claude-sonnet-5", 1_200),
+            (key("other", "coder0"), "claude-sonnet-5", 80_000),
+            (key("box", UNATTRIBUTED), "", 3),
+        ] {
+            let tokens =
+                Tokens { input: 10, output, cache_read: 900_000, cache_write_1h: 5, ..Tokens::default() };
+            let day = Some(Wall(1_795_219_200_000));
+            let group = Group { agent: Some(agent), model: Some(model.into()), day, ..Group::default() };
+            report.add(group, &Sum { tokens, responses: 2 });
+        }
+        report
+    }
+
+    #[test]
+    fn a_table_has_its_total_last() {
+        let (report, zone) = (report(), TimeZone::UTC);
+        let spent = Spent { report: &report, by: &[By::Day, By::Agent, By::Model], zone: &zone };
+        insta::assert_snapshot!("usage_table", table(&spent, None, false));
+        insta::assert_snapshot!("usage_table_narrow", table(&spent, Some(60), false));
+    }
+
+    #[test]
+    fn the_report_as_json() {
+        let (report, zone) = (report(), TimeZone::UTC);
+        let spent = Spent { report: &report, by: &[By::Agent, By::Model], zone: &zone };
+        let scan = Scan { files: 3, unreadable: 1, failed: 0 };
+        insta::assert_snapshot!(
+            "usage_json",
+            serde_json::to_string_pretty(&json(&spent, Some(scan))).unwrap()
+        );
+    }
+}
