@@ -11,7 +11,7 @@ use fleet_domain::{RuntimeName, SocketName, Wall};
 
 use crate::heartbeat_file;
 use crate::procfs::{self, Stat};
-use crate::runtimes::claude::{self, Ending};
+use crate::runtimes::ending::{self, Ending};
 use crate::runtimes::{self, NativeReading};
 use crate::screens::{Shows, Sight};
 use crate::tmux::PaneRow;
@@ -174,6 +174,17 @@ pub fn seen(
     (native, evidence)
 }
 
+/// Whose turn it is, as the transcript's end says; it says so for as long as the runtime lives.
+pub fn turn(ending: &Ending, now: Wall) -> Option<Native> {
+    ending.turn.map(|turn| Native {
+        state: turn.state,
+        since: turn.at.map(|at| at.age_at(now)),
+        source: Source::Transcript,
+        confirmed: Duration::ZERO,
+        line: String::new(),
+    })
+}
+
 /// Everything one look gives, with what a follower needs to go on from here.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -197,7 +208,9 @@ pub fn session(
         .zip(found.stat.as_ref())
         .and_then(|(runtime, stat)| runtimes::native(runtime, stat));
     let transcript = reading.as_ref().and_then(|reading| reading.transcript.clone());
-    let ending = transcript.as_deref().and_then(|path| claude::ending(path).ok()).unwrap_or_default();
+    let ended = transcript.as_deref().zip(found.runtime.as_ref());
+    let ending =
+        ended.and_then(|(path, runtime)| ending::ending(runtime.as_str(), path).ok()).unwrap_or_default();
     let observation = Observation {
         socket: socket.clone(),
         session: name.to_owned(),

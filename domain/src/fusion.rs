@@ -63,6 +63,15 @@ pub fn deciding<'e>(
     holding.iter().filter(counts).min_by_key(|evidence| (says_less(evidence), evidence.source, evidence.kind))
 }
 
+/// The evidence, what decided first; of the same kind the screen goes before it, as it names what is asked.
+pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Vec<EvidenceSignal> {
+    let rank =
+        |evidence: &EvidenceSignal| (evidence.kind != deciding.kind, evidence.source != Source::Screen);
+    let mut sorted = holding.to_vec();
+    sorted.sort_by_key(rank);
+    sorted
+}
+
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it.
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
     matches!(leading.state, NativeState::Busy | NativeState::Background)
@@ -193,6 +202,16 @@ mod tests {
             evidence(StuckKind::Permission, Source::StateFile),
         ];
         assert_eq!(deciding(&same, None), Some(&same[1]));
+    }
+
+    #[test]
+    fn what_is_asked_is_told_by_the_screen_and_what_failed_by_the_transcript() {
+        let first = |kind, sources: [Source; 2]| {
+            let both = sources.map(|source| evidence(kind, source));
+            most_telling(&both, &both[0])[0].source
+        };
+        assert_eq!(first(StuckKind::Permission, [Source::StateFile, Source::Screen]), Source::Screen);
+        assert_eq!(first(StuckKind::Error, [Source::Screen, Source::Transcript]), Source::Transcript);
     }
 
     #[test]

@@ -204,7 +204,11 @@ pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
         }
         if let Some(worst) = fusion::deciding(&holding, leading) {
             let verdict = say(State::Stuck, worst.kind.phrase().to_owned(), worst.since);
-            return Verdict { kind: Some(worst.kind), ..verdict };
+            return Verdict {
+                kind: Some(worst.kind),
+                evidence: fusion::most_telling(&holding, worst),
+                ..verdict
+            };
         }
     }
     let Some(beat) = signals.heartbeat else {

@@ -4,6 +4,7 @@
 
 pub mod claude;
 pub mod codex;
+pub mod ending;
 pub mod gemini;
 pub mod opencode;
 pub mod pi;
@@ -80,6 +81,19 @@ pub struct NativeReading {
 pub fn native(runtime: &RuntimeName, process: &Stat) -> Option<NativeReading> {
     match runtime.as_str() {
         claude::NAME => claude::native(process),
+        _ => None,
+    }
+}
+
+/// Of what a process writes, the file whose end tells whose turn it is: that of the conversation that it began last.
+pub fn conversation(runtime: &RuntimeName, traces: &[&usage::Trace]) -> Option<std::path::PathBuf> {
+    let own = traces.iter().filter(|trace| trace.attribution == usage::Attribution::Own);
+    let mut paths: Vec<&std::path::PathBuf> = own.map(|trace| &trace.source.path).collect();
+    // The names of both begin with the time.
+    paths.sort();
+    match runtime.as_str() {
+        codex::NAME => paths.into_iter().rev().find(|path| !codex::is_subagent(path)).cloned(),
+        pi::NAME => paths.pop().cloned(),
         _ => None,
     }
 }

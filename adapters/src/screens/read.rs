@@ -5,7 +5,7 @@ use fleet_domain::yaml::{self, Fields, Kind, Node, Problem, Problems};
 use regex_lite::Regex;
 
 use super::layout::{Block, Drawing, Region, Shape};
-use super::rules::{Composer, Condition, Rule, Rules, Shows, Versions};
+use super::rules::{Composer, Condition, Rule, Rules, Shows, Tell, Versions};
 
 const API_VERSION: &str = "mosaic.fleet/v1";
 const KIND: &str = "ScreenRules";
@@ -168,11 +168,28 @@ fn rule(node: &Node, path: &str, problems: &mut Problems) -> Option<Rule> {
     });
     let all = conditions(&mut fields, "all", problems);
     let none = conditions(&mut fields, "none", problems);
+    let path_of_tell = fields.at("tell");
+    let tell = fields.list("tell", problems).unwrap_or_default().iter().enumerate();
+    let tell =
+        tell.filter_map(|(at, node)| self::tell(node, &format!("{path_of_tell}[{at}]"), problems)).collect();
     if all.is_empty() && composer.is_none() {
         problems.add(fields.line, path, "a rule needs a condition under `all`, or `composer`");
     }
     fields.close(problems);
-    Some(Rule { name: name?, shows: shows?, composer, all, none })
+    Some(Rule { name: name?, shows: shows?, composer, all, none, tell })
+}
+
+fn tell(node: &Node, path: &str, problems: &mut Problems) -> Option<Tell> {
+    let mut fields = Fields::of(node, path, problems)?;
+    let region = regions(&mut fields, problems).and_then(|regions| regions.first().copied());
+    let below = pattern(&mut fields, "below", problems);
+    let find = pattern(&mut fields, "find", problems);
+    if below.is_some() == find.is_some() {
+        problems.add(fields.line, path, "write either `find` or `below`: a regular expression");
+    }
+    fields.close(problems);
+    let (below, pattern) = below.map(|below| (true, below)).or(find.map(|find| (false, find)))?;
+    Some(Tell { region: region?, pattern, below })
 }
 
 fn conditions(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Vec<Condition> {

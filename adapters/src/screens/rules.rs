@@ -51,6 +51,17 @@ impl Shows {
         }
     }
 
+    /// Something else stands where a prompt would be written.
+    fn takes_the_box(self) -> bool {
+        matches!(
+            self,
+            Self::Exited
+                | Self::Stuck(
+                    StuckKind::Trust | StuckKind::Dialog | StuckKind::Permission | StuckKind::Question
+                )
+        )
+    }
+
     /// Whose turn it is; nothing where something is in the way.
     pub fn native(self) -> Option<NativeState> {
         match self {
@@ -92,6 +103,18 @@ pub struct Rule {
     pub composer: Option<Composer>,
     pub all: Vec<Condition>,
     pub none: Vec<Condition>,
+    /// Where the screen says what it is about, such as the command that waits for a yes: the first that is found is
+    /// the line that people are shown.
+    pub tell: Vec<Tell>,
+}
+
+/// A row that says what a dialog is about.
+#[derive(Debug, Clone)]
+pub struct Tell {
+    pub region: Region,
+    pub pattern: Regex,
+    /// Not the row that matches but the one below it.
+    pub below: bool,
 }
 
 /// The rules for one runtime's screens.
@@ -164,6 +187,7 @@ impl Rules {
             if let Some(evidence) = rule.holds(&layout) {
                 let limit = rule.shows == Shows::Stuck(StuckKind::UsageLimit);
                 let reset = limit.then(|| reset_in(&layout)).flatten();
+                let draft = draft.filter(|_| !rule.shows.takes_the_box());
                 return Sight { shows: Some(rule.shows), evidence, draft, reset };
             }
         }
@@ -181,15 +205,11 @@ impl Rule {
         if !composer || self.none.iter().any(|condition| condition.find(layout).is_some()) {
             return None;
         }
-        let found: Option<Vec<Sighting>> = self
-            .all
-            .iter()
-            .map(|condition| {
-                let (region, line) = condition.find(layout)?;
-                Some(Sighting { rule: self.name.clone(), region, line })
-            })
-            .collect();
-        found
+        let sighting = |(region, line)| Sighting { rule: self.name.clone(), region, line };
+        let found: Option<Vec<Sighting>> =
+            self.all.iter().map(|condition| condition.find(layout).map(sighting)).collect();
+        let told = self.tell.iter().find_map(|tell| tell.find(layout)).map(sighting);
+        found.map(|found| told.into_iter().chain(found).collect())
     }
 }
 
@@ -201,9 +221,31 @@ impl Condition {
             let row = rows.iter().find(|row| self.pattern.is_match(&row.text)).map(|row| row.text.clone());
             let wrapped = || joined(&rows).into_iter().find(|text| self.pattern.is_match(text));
             let line = row.or_else(|| layout.is_narrow().then(wrapped).flatten())?;
-            Some((*region, text::clean(&secrets::mask(&line), LINE)))
+            Some((*region, shown(&line)))
         })
     }
+}
+
+impl Tell {
+    /// What is told; of a pattern with a group, the group.
+    fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
+        let rows = layout.rows(self.region);
+        let matches = |row: &&Row| self.pattern.is_match(&row.text);
+        // What stands below a heading, stands below the first; of what matches itself, the last is what is asked now.
+        let at = if self.below { rows.iter().position(matches) } else { rows.iter().rposition(matches) }?;
+        let row = rows.get(if self.below { at + 1 } else { at })?;
+        let found = self.pattern.captures(&row.text).filter(|_| !self.below);
+        let part = found.and_then(|found| found.get(1)).map_or(row.text.as_str(), |group| group.as_str());
+        Some((self.region, shown(part)))
+    }
+}
+
+/// A row as people are shown it: its frame and its glyph left out, secrets masked.
+fn shown(row: &str) -> String {
+    let frame = |c: char| c == ' ' || ('\u{2500}'..='\u{259f}').contains(&c);
+    let glyph = |c: char| frame(c) || matches!(c, '●' | '■' | '•' | '◦' | '⎿' | '⬝' | '⚠' | '△' | '❯' | '›');
+    let bare = row.trim_start_matches(glyph).trim_end_matches(frame);
+    text::clean(&secrets::mask(bare), LINE)
 }
 
 /// Each row with the two that follow, as one line, frames left out.

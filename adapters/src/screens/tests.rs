@@ -57,7 +57,7 @@ fn a_limit_tells_its_end_and_a_forbidden_pattern_keeps_a_rule_silent() {
     let limited = format!("❯ go\n● You hit your limit\n  resets 1:07pm (UTC)\n{BOX}");
     let sight = rules().judge(&Grid::parse(&limited), "");
     assert_eq!(sight.reset, reset::find("resets 1:07pm (UTC)"));
-    assert_eq!(sight.evidence[0].line, "● You hit your limit");
+    assert_eq!(sight.evidence[0].line, "You hit your limit");
     let spinning = format!("❯ go\n✢ Baking… (3s)\n{BOX}");
     assert_eq!(shows(&spinning), Some(Shows::Turn));
     assert_eq!(shows(&spinning.replace("footer", "paused")), Some(Shows::Prompt));

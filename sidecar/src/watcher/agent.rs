@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::host::wall_now;
-use fleet_adapters::runtimes::claude::{self, Ending};
+use fleet_adapters::runtimes::claude;
+use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading};
 use fleet_adapters::screens::Rules;
@@ -39,6 +40,8 @@ pub(super) struct Watched {
     ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
     tracer: Tracer,
+    /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
+    conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
     moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
@@ -75,6 +78,7 @@ impl Watched {
             ending: Ending::default(),
             ended_at: None,
             tracer: Tracer::default(),
+            conversation: (None, 0),
             moved: None,
             beat_at: Instant::now(),
             writer: None,
@@ -171,6 +175,7 @@ impl Watched {
         self.ending = Ending::default();
         self.ended_at = None;
         self.tracer = Tracer::default();
+        self.conversation = (None, 0);
         self.misses = 0;
     }
 
@@ -212,23 +217,42 @@ impl Watched {
 
     /// What the end of the transcript says, if it grew; true when that changed.
     pub(super) fn read_ending(&mut self) -> bool {
-        let Some(path) = self.transcript().map(Path::to_owned) else { return false };
+        self.choose_conversation();
+        let Some(path) = self.told_by().map(Path::to_owned) else { return false };
+        let Some(runtime) = &self.found.runtime else { return false };
         let Ok(metadata) = std::fs::metadata(&path) else { return false };
         let stamp = metadata.modified().ok().map(|modified| (modified, metadata.len()));
         if stamp == self.ended_at {
             return false;
         }
         self.ended_at = stamp;
-        let ending = claude::ending(&path).unwrap_or_default();
+        let ending = ending::ending(runtime.as_str(), &path).unwrap_or_default();
+        if ending.turn.is_some() && self.runs() && self.reading.is_none() {
+            self.confirmed = Some((Instant::now(), Source::Transcript));
+        }
         let changed = ending != self.ending;
         self.ending = ending;
         changed
     }
 
+    fn choose_conversation(&mut self) {
+        let Some(runtime) = &self.found.runtime else { return };
+        let traces: Vec<&Trace> = self.tracer.known().collect();
+        if traces.len() != self.conversation.1 {
+            self.conversation = (runtimes::conversation(runtime, &traces), traces.len());
+            self.ended_at = None;
+        }
+    }
+
+    /// The transcript whose end is read.
+    fn told_by(&self) -> Option<&Path> {
+        self.transcript().or(self.conversation.0.as_deref())
+    }
+
     /// A look at the screen can tell something.
-    pub(super) fn wants_look(&self, now: Instant) -> bool {
+    pub(super) fn wants_look(&self) -> bool {
         let native = self.native().map(|native| native.state);
-        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity, now)
+        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity)
     }
 
     /// It runs, and says of itself what it does.
@@ -246,7 +270,7 @@ impl Watched {
 
     /// Takes in what the pane shows; true when that became another.
     pub(super) fn saw(&mut self, rules: &Rules, capture: &str, now: Instant) -> bool {
-        let changed = self.screen.saw(rules, (&self.row.title, capture), self.row.activity, now);
+        let changed = self.screen.saw(rules, (&self.row.title, capture), now, wall_now());
         self.confirm_by_screen();
         changed
     }
@@ -323,6 +347,7 @@ impl Watched {
             .as_ref()
             .is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
         state
+            || self.conversation.0.as_deref() == Some(path)
             || self
                 .transcript()
                 .is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
@@ -352,8 +377,10 @@ impl Watched {
 
     /// What a heartbeat says of the turn.
     fn status(&self, now: Instant, wall: Wall) -> Option<Status> {
+        let by_transcript = || look::turn(&self.ending, wall);
         let by_screen = || self.screen.says(now, wall).0;
-        self.native().cloned().or_else(by_screen).map(|native| look::status(native.state))
+        let leading = self.native().cloned().or_else(by_transcript).or_else(by_screen);
+        leading.map(|native| look::status(native.state))
     }
 
     /// All of it, with ages as of now.
@@ -363,6 +390,7 @@ impl Watched {
         let silence = self.silence(now);
         let (shown, in_the_way) = self.screen.says(now, wall);
         let own = self.native().map(|native| Native { confirmed: silence, ..native.clone() });
+        let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
         let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
         evidence.extend(in_the_way);
         Observation {
@@ -371,7 +399,7 @@ impl Watched {
             pane: self.pane.clone(),
             process: self.found.process.clone(),
             runtime: self.found.runtime.clone(),
-            native: own.into_iter().chain(shown).collect(),
+            native: own.into_iter().chain(told).chain(shown).collect(),
             evidence,
             heartbeat: self.confirmed.map(|(at, source)| Beat {
                 age: now.duration_since(at),

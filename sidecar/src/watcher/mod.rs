@@ -120,7 +120,7 @@ impl Watcher {
         let happened = self.wait().await;
         match happened {
             Happened::Sampled => self.sampled(),
-            Happened::Discovered(found) => self.discovered(found),
+            Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
             Happened::Units(plane) => {

@@ -3,7 +3,7 @@
 //! A look costs tmux something, so it is spent only where it can tell more than the runtime itself does, and only after
 //! something was drawn: a screen on which nothing was drawn says what it said.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fleet_adapters::look;
 use fleet_adapters::screens::{Grid, Rules, Sight};
@@ -11,14 +11,11 @@ use fleet_domain::fusion::Steady;
 use fleet_domain::observation::{Evidence, Native, NativeState};
 use fleet_domain::{Mono, Wall};
 
-/// tmux tells to the second when a pane was last drawn into.
-const GRAIN: Duration = Duration::from_secs(1);
-
 #[derive(Default)]
 pub(super) struct Watch {
     sight: Steady<Sight>,
-    /// When the last look was, and when tmux had last seen something drawn by then, in seconds since the epoch.
-    looked: Option<(Instant, Option<i64>)>,
+    /// When the last look was.
+    looked: Option<Wall>,
     /// It was looked at, or known to be as it was then.
     confirmed: Option<Instant>,
     /// Nobody knows how this runtime draws.
@@ -29,13 +26,18 @@ pub(super) struct Watch {
 impl Watch {
     /// Whether a look can tell something. `native` is what the runtime itself says, `drawn` tmux's time of the last
     /// drawing.
-    pub(super) fn wants_look(&self, native: Option<NativeState>, drawn: Option<i64>, now: Instant) -> bool {
+    pub(super) fn wants_look(&self, native: Option<NativeState>, drawn: Option<i64>) -> bool {
         // A runtime that says it is busy would say so too if it waited.
         if self.without_rules || matches!(native, Some(NativeState::Busy | NativeState::Background)) {
             return false;
         }
-        let Some((at, then)) = self.looked else { return true };
-        self.sight.wants_another() || drawn != then || now.duration_since(at) < GRAIN
+        self.sight.wants_another() || !self.is_as_looked_at(drawn)
+    }
+
+    /// Nothing was drawn since the last look. tmux tells to the second when something was, so what was drawn in the
+    /// second of the look may have come after it.
+    fn is_as_looked_at(&self, drawn: Option<i64>) -> bool {
+        self.looked.zip(drawn).is_some_and(|(looked, drawn)| drawn < looked.0.div_euclid(1000))
     }
 
     pub(super) fn has_no_rules(&mut self) {
@@ -51,19 +53,23 @@ impl Watch {
         &mut self,
         rules: &Rules,
         (title, capture): (&str, &str),
-        drawn: Option<i64>,
         now: Instant,
+        wall: Wall,
     ) -> bool {
         let sight = rules.judge(&Grid::parse(capture), title);
         let at = self.mono(now);
-        self.looked = Some((now, drawn));
+        self.looked = Some(wall);
         self.confirmed = Some(now);
+        // What was no screen of the runtime's yet is no state that could be clung to.
+        if self.sight.held().is_some_and(|(held, _)| held.shows.is_none()) {
+            self.sight = Steady::default();
+        }
         self.sight.look(sight, at, Sight::agrees)
     }
 
-    /// Nothing was drawn since the last look, as tmux just said.
+    /// tmux just said when something was last drawn: before the last look, all is as it was then.
     pub(super) fn still(&mut self, drawn: Option<i64>, now: Instant) {
-        if self.looked.is_some_and(|(_, then)| then == drawn) {
+        if self.is_as_looked_at(drawn) {
             self.confirmed = Some(now);
         }
     }

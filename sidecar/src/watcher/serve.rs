@@ -84,7 +84,7 @@ impl Watcher {
             return;
         }
         let mut screens: BTreeMap<SocketName, Vec<String>> = BTreeMap::new();
-        for watched in self.agents.values().filter(|watched| watched.wants_look(now)) {
+        for watched in self.agents.values().filter(|watched| watched.wants_look()) {
             if !self.served_elsewhere(&watched.id) {
                 screens.entry(watched.id.0.clone()).or_default().push(watched.row.pane.clone());
             }
@@ -102,15 +102,20 @@ impl Watcher {
             && self.agents.values().all(Watched::tells_itself)
     }
 
-    pub(super) fn discovered(&mut self, found: Vec<Discovered>) {
+    pub(super) fn discovered(&mut self, found: &[Discovered]) {
         for one in found {
             self.socket_state(&one.target, &one.state);
             match &one.state {
                 SocketState::Unreachable { why } => self.unreachable(&one.target.socket, why),
-                SocketState::Up | SocketState::Down => self.listed(&one),
+                SocketState::Up | SocketState::Down => self.listed(one),
             }
         }
         self.follow_transcripts();
+        // Something was drawn since the last look, as this listing told: looked at before the next one is due.
+        let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
+        if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
+            self.discovery.second_look(Instant::now());
+        }
         self.list_if_due(Instant::now());
     }
 
@@ -232,7 +237,7 @@ impl Watcher {
         let Some(watched) = self.agents.get_mut(id) else { return };
         let changed = watched.read_native() | watched.read_ending();
         if changed {
-            if watched.wants_look(Instant::now()) {
+            if watched.wants_look() {
                 self.discovery.second_look(Instant::now());
             }
             self.due.insert(id.clone());
@@ -275,6 +280,9 @@ impl Watcher {
         };
         for trace in watched.traces() {
             self.sources.follow(trace, &owner);
+        }
+        if watched.read_ending() {
+            self.due.insert(id.clone());
         }
     }
 

@@ -11,6 +11,8 @@ use fleet_domain::{secrets, text};
 use memchr::memmem;
 use serde::Deserialize;
 
+use crate::runtimes::ending::Failed;
+
 /// What a line says to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Row {
@@ -24,15 +26,6 @@ pub enum Row {
     Other,
     /// It should have been readable, and was not.
     Unreadable,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    pub kind: StuckKind,
-    pub line: String,
-    pub at: Option<Wall>,
-    /// When a limit resets.
-    pub until: Option<Wall>,
 }
 
 #[derive(Deserialize)]

@@ -3,8 +3,10 @@
 mod lineage;
 mod places;
 pub mod rollout;
+mod turn;
 
-pub(super) use places::candidates;
+pub(super) use places::{candidates, is_subagent};
+pub(super) use turn::fold;
 
 use super::usage::{Reader, Source};
 use super::{Program, base};

@@ -26,6 +26,9 @@ struct Meta {
     cwd: Option<PathBuf>,
     #[serde(default)]
     timestamp: Option<String>,
+    /// A word, or an object that names a sub-agent's parent.
+    #[serde(default)]
+    source: serde_json::Value,
 }
 
 /// The rollouts that it holds open; where its daemon holds them, those of the daemon's that began in its directory.
@@ -43,6 +46,11 @@ pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Ve
 
 fn certain(path: PathBuf) -> Option<Candidate> {
     Some(Candidate { source: super::whole(&path)?, certain: true, began: None })
+}
+
+/// A sub-agent's: whose turn it is there says nothing of the agent.
+pub(in crate::runtimes) fn is_subagent(path: &Path) -> bool {
+    head(path).is_some_and(|meta| meta.source.get("subagent").is_some())
 }
 
 fn in_directory(path: &Path, directory: &Path) -> Option<Candidate> {

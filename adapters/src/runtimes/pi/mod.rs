@@ -2,8 +2,10 @@
 
 mod places;
 pub mod session;
+mod turn;
 
 pub(super) use places::candidates;
+pub(super) use turn::fold;
 
 use super::{Program, base};
 
