@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod heartbeat_file;
+pub mod hooks;
 pub mod host;
 pub mod identity;
 pub mod look;

@@ -63,20 +63,32 @@ pub fn deciding<'e>(
     holding.iter().filter(counts).min_by_key(|evidence| (says_less(evidence), evidence.source, evidence.kind))
 }
 
-/// The evidence, what decided first; of the same kind the screen goes before it, as it names what is asked.
+/// The evidence, what decided first; where something is asked, the screen goes before it, as it names what.
 pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Vec<EvidenceSignal> {
+    let asks = matches!(
+        deciding.kind,
+        StuckKind::Permission | StuckKind::Question | StuckKind::Dialog | StuckKind::Trust
+    );
+    let names = |evidence: &EvidenceSignal| asks && evidence.source == Source::Screen;
     let rank =
-        |evidence: &EvidenceSignal| (evidence.kind != deciding.kind, evidence.source != Source::Screen);
+        |evidence: &EvidenceSignal| (evidence.kind != deciding.kind, !names(evidence), evidence.source);
     let mut sorted = holding.to_vec();
     sorted.sort_by_key(rank);
     sorted
 }
 
-/// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it.
+/// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
+/// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
+/// tells.
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
-    matches!(leading.state, NativeState::Busy | NativeState::Background)
+    let contradicts = matches!(leading.state, NativeState::Busy | NativeState::Background)
         && matches!(leading.source, Source::StateFile | Source::Hook)
-        && matches!(evidence.source, Source::Transcript | Source::Screen)
+        && matches!(evidence.source, Source::Transcript | Source::Screen);
+    let is_over = evidence.source == Source::Hook
+        && leading.source != Source::Hook
+        && leading.state != NativeState::Waiting
+        && leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked);
+    contradicts || is_over
 }
 
 /// The last moment at which something confirmed then still counts.
@@ -185,6 +197,17 @@ mod tests {
         assert_eq!(deciding(&seen, Some(&server)), Some(&seen[0]));
         let own = [evidence(StuckKind::Permission, Source::StateFile)];
         assert_eq!(deciding(&own, Some(&file)), Some(&own[0]));
+    }
+
+    #[test]
+    fn what_a_hook_told_is_over_when_a_later_signal_says_so() {
+        let asked = EvidenceSignal { since: Some(Mono(10)), ..evidence(StuckKind::Permission, Source::Hook) };
+        let holds = |leading| deciding(std::slice::from_ref(&asked), Some(&leading)).is_some();
+        assert!(!holds(native(NativeState::TurnEnded, Source::StateFile, 20)));
+        assert!(!holds(native(NativeState::TurnEnded, Source::Transcript, 20)));
+        assert!(holds(native(NativeState::Busy, Source::Transcript, 5)));
+        assert!(holds(native(NativeState::Waiting, Source::StateFile, 20)));
+        assert!(holds(native(NativeState::Waiting, Source::Hook, 10)));
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Home {
         self.root.join("fleet/roster.yaml")
     }
 
+    /// Where sidecars hear the runtimes' hooks.
+    pub fn hooks(&self) -> PathBuf {
+        self.runtime.join("hooks")
+    }
+
     /// The user's own rules for reading screens.
     pub fn screens(&self) -> PathBuf {
         self.root.join("fleet/screens")

@@ -15,9 +15,13 @@ use fleet_framework::home::{self, Home};
 #[command(
     version,
     about,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  fleet-sidecar --host                   every agent of the roster on this host\n  fleet-sidecar --host --adopt           and every agent in this user's other tmux servers\n  fleet-sidecar --agent coder0           one agent, beside it"
 )]
 pub struct Options {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Watch all agents of this host and its planes: roster, systemd, every session of the sockets.
     #[arg(long, conflicts_with = "agent", required_unless_present = "agent")]
     pub host: bool,
@@ -42,6 +46,12 @@ pub struct Options {
     /// error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::Level,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Hand a runtime's hook event on to the sidecars; exits 0 whatever happens.
+    Hook(crate::hook::Options),
 }
 
 /// The same, resolved.

@@ -5,7 +5,8 @@
 //! pidfd ───────────┤                        │
 //! /proc (1 s) ─────┼──► watcher (one owner) ┼─► uplink ──► collector
 //! inotify ─────────┤         ▲              │      │
-//! systemd signals ─┘         └── cursors ◄──┴──────┘
+//! systemd signals ─┤         └── cursors ◄──┴──────┘
+//! hooks ───────────┘
 //! ```
 //!
 //! One thread. It never waits for tmux, for the collector or for a disk with anything else waiting behind it, and it
@@ -14,6 +15,7 @@
 pub mod app;
 pub mod backoff;
 pub mod config;
+pub mod hook;
 mod notify;
 mod units;
 mod uplink;

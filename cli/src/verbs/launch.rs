@@ -5,13 +5,14 @@
 mod plan;
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fleet_adapters::identity;
 use fleet_adapters::tmux::{Server, TmuxError};
 use fleet_domain::AgentName;
 use fleet_framework::Home;
 use fleet_framework::home::shown;
+use fleet_framework::hooks::{self, Wiring};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::plan::{Launch, Place};
@@ -59,11 +60,13 @@ pub async fn run(args: Args) -> Outcome {
     };
     let name = AgentName::parse(&name).map_err(|error| Failure::of(Code::LaunchUsage, &error))?;
     let roster = read_roster(&home).map_err(|error| error.to_string());
+    let wiring = |runtime: &str| hooks::wiring(runtime, &home, &sidecar()?);
     let place = Place {
         roster: &roster,
         roster_path: &shown(&home.roster()),
         host: identity::host(),
         root: nix::unistd::geteuid().is_root(),
+        wiring: &wiring,
     };
     if args.stop {
         let server = Server::new(place.socket_to_stop(&name, &variable)?);
@@ -115,6 +118,10 @@ async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outco
         return Err(Failure::new(Code::Failure, message)
             .next(format!("install {program}, or set the agent's `command` in the roster to where it is")));
     }
+    if let Some(Err(error)) = launch.wiring.as_ref().map(Wiring::write) {
+        let message = format!("{name}: the hooks cannot be written: {error}");
+        return Err(Failure::new(Code::Failure, message).next("the directory must be writable: fleet doctor"));
+    }
     begun.set(true);
     let started =
         server.new_session(name, Some(&launch.directory), &launch.environment, &launch.command).await;
@@ -141,6 +148,12 @@ fn no_tmux(error: TmuxError) -> Failure {
         TmuxError::NotInstalled => Failure::of(Code::LaunchUnavailable, &error),
         error => failed(error),
     }
+}
+
+/// The sidecar's program, where it was installed beside this one.
+fn sidecar() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.parent()?.join("fleet-sidecar");
+    program.is_file().then_some(program)
 }
 
 fn found(program: &str, path: &str) -> bool {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use fleet_adapters::heartbeat_file::Writer;
+use fleet_adapters::hooks::Call;
 use fleet_adapters::host::wall_now;
 use fleet_adapters::runtimes::claude;
 use fleet_adapters::runtimes::ending::{self, Ending};
@@ -19,6 +20,7 @@ use look::Found;
 use tokio::task::AbortHandle;
 
 use super::Id;
+use super::hooks::Told;
 use super::screen::Watch;
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
@@ -37,6 +39,7 @@ pub(super) struct Watched {
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
     screen: Watch,
+    told: Option<Told>,
     ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
     tracer: Tracer,
@@ -75,6 +78,7 @@ impl Watched {
             config: None,
             confirmed: None,
             screen: Watch::default(),
+            told: None,
             ending: Ending::default(),
             ended_at: None,
             tracer: Tracer::default(),
@@ -172,6 +176,7 @@ impl Watched {
         self.config = None;
         self.confirmed = None;
         self.screen.forget();
+        self.told = None;
         self.ending = Ending::default();
         self.ended_at = None;
         self.tracer = Tracer::default();
@@ -251,8 +256,18 @@ impl Watched {
 
     /// A look at the screen can tell something.
     pub(super) fn wants_look(&self) -> bool {
+        // Where only a hook tells, a lost one is found by the screen.
         let native = self.native().map(|native| native.state);
         self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity)
+    }
+
+    /// A hook of its runtime called.
+    pub(super) fn hooked(&mut self, call: Call) {
+        let now = Instant::now();
+        if self.reading.is_none() {
+            self.confirmed = Some((now, Source::Hook));
+        }
+        self.told = Some(Told::new(call, now));
     }
 
     /// It runs, and says of itself what it does.
@@ -377,9 +392,10 @@ impl Watched {
 
     /// What a heartbeat says of the turn.
     fn status(&self, now: Instant, wall: Wall) -> Option<Status> {
+        let by_hook = || self.told.as_ref().map(|told| told.says(None, now).0);
         let by_transcript = || look::turn(&self.ending, wall);
         let by_screen = || self.screen.says(now, wall).0;
-        let leading = self.native().cloned().or_else(by_transcript).or_else(by_screen);
+        let leading = self.native().cloned().or_else(by_hook).or_else(by_transcript).or_else(by_screen);
         leading.map(|native| look::status(native.state))
     }
 
@@ -392,6 +408,9 @@ impl Watched {
         let own = self.native().map(|native| Native { confirmed: silence, ..native.clone() });
         let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
         let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        let idle = self.moved.map(|moved| time.duration_since(moved).unwrap_or_default());
+        let (hooked, asked) = self.told.as_ref().map(|told| told.says(idle, now)).unzip();
+        evidence.extend(asked.flatten());
         evidence.extend(in_the_way);
         Observation {
             socket: self.id.0.clone(),
@@ -399,7 +418,7 @@ impl Watched {
             pane: self.pane.clone(),
             process: self.found.process.clone(),
             runtime: self.found.runtime.clone(),
-            native: own.into_iter().chain(told).chain(shown).collect(),
+            native: own.into_iter().chain(hooked).chain(told).chain(shown).collect(),
             evidence,
             heartbeat: self.confirmed.map(|(at, source)| Beat {
                 age: now.duration_since(at),
@@ -409,7 +428,7 @@ impl Watched {
                 source,
                 clock_skew: false,
             }),
-            idle: self.moved.map(|moved| time.duration_since(moved).unwrap_or_default()),
+            idle,
             model: self.ending.model.clone(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
             draft: self.screen.draft(),

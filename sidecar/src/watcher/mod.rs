@@ -3,6 +3,7 @@
 
 mod agent;
 mod discovery;
+mod hooks;
 mod planes;
 mod rules;
 mod screen;
@@ -30,6 +31,8 @@ use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
+use fleet_adapters::hooks::Call;
+use hooks::Hooks;
 
 /// How often processes are looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -54,6 +57,7 @@ pub(crate) struct Watcher {
     rules: BTreeMap<RuntimeName, RuleBook>,
     files: Option<Files>,
     discovery: Discovery,
+    hooks: Hooks,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
     link: Option<Sender>,
@@ -70,6 +74,7 @@ enum Happened {
     Discovered(Vec<Discovered>),
     Ended(Ended),
     Files(Vec<Changed>),
+    Hook(Call),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
     Room,
@@ -92,6 +97,7 @@ impl Watcher {
             if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
         let mut watcher = Self {
             discovery: Discovery::new(),
+            hooks: Hooks::open(&config),
             config,
             roster: None,
             planes: HostPlanes::default(),
@@ -123,6 +129,7 @@ impl Watcher {
             Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
+            Happened::Hook(call) => self.hooked(call),
             Happened::Units(plane) => {
                 if let Some(plane) = plane {
                     self.planes_due |= self.planes.systemd != plane;
@@ -158,6 +165,7 @@ impl Watcher {
             Some(ended) = self.deaths.1.recv() => Happened::Ended(ended),
             event = self.uplink.next() => Happened::Collector(event),
             changed = files => Happened::Files(changed),
+            call = self.hooks.next() => Happened::Hook(call),
             found = self.discovery.finished() => Happened::Discovered(found),
             plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),
             _ = self.sample.tick() => Happened::Sampled,

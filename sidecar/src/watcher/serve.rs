@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use fleet_adapters::heartbeat_file::Writer;
+use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{Target, concerns, wall_now};
 use fleet_adapters::look;
 use fleet_adapters::pidfd::Pidfd;
@@ -230,6 +231,17 @@ impl Watcher {
             self.guard(&ended.id);
             self.discovery.soon(Instant::now());
         }
+    }
+
+    /// A hook of the agent whose runtime is one of the caller's ancestors.
+    pub(super) fn hooked(&mut self, call: Call) {
+        let is_callers = |watched: &&mut Watched| watched.vital().iter().any(|pid| call.pids.contains(pid));
+        let Some(watched) = self.agents.values_mut().find(is_callers) else { return };
+        watched.hooked(call);
+        if watched.wants_look() {
+            self.discovery.second_look(Instant::now());
+        }
+        self.due.insert(watched.id.clone());
     }
 
     /// What the runtime and its transcript say now.

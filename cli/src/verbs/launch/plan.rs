@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fleet_domain::roster::{Agent, Roster};
 use fleet_domain::{AgentName, HostId, SocketName, text};
 use fleet_framework::home::expand;
+use fleet_framework::hooks::Wiring;
 
 use super::is_here;
 use crate::error::{Code, Failure};
@@ -35,6 +36,8 @@ pub(super) struct Place<'p> {
     pub(super) roster_path: &'p str,
     pub(super) host: HostId,
     pub(super) root: bool,
+    /// How this runtime is told to call the sidecars' hook.
+    pub(super) wiring: &'p dyn Fn(&str) -> Option<Wiring>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) struct Launch {
     pub(super) command: Vec<String>,
     /// What must be found in PATH for the command to run; unknown for a user's own command line.
     pub(super) program: Option<String>,
+    /// To be written before the start.
+    pub(super) wiring: Option<Wiring>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -118,13 +123,18 @@ impl Place<'_> {
             channels: agent.is_some_and(|agent| !agent.channels.is_empty()),
             sandboxed: !self.root || set("IS_SANDBOX").is_some(),
         };
-        let (argv, program) = choice.argv(name, &runtime, &mut warnings)?;
+        let (mut argv, program) = choice.argv(name, &runtime, &mut warnings)?;
+        // A command of the user's own is not added to.
+        let wiring = program.as_ref().and_then(|_| (self.wiring)(&runtime));
+        if let Some(wiring) = &wiring {
+            argv.extend([wiring.flag.to_owned(), wiring.path.display().to_string()]);
+        }
         let mut command: Vec<String> = vec!["env".to_owned()];
         command.extend(SCRUBBED.iter().flat_map(|variable| ["-u", variable]).map(str::to_owned));
         // tmux gives a new session's first pane the PATH of who asked for it, whatever the session's is.
         command.push(format!("PATH={}", environment[0].1));
         command.extend(argv);
-        Ok(Launch { name: name.clone(), socket, directory, environment, command, program, warnings })
+        Ok(Launch { name: name.clone(), socket, directory, environment, command, program, wiring, warnings })
     }
 
     /// An agent that left the roster still has a session to end; on the default server only the roster's may be.

@@ -35,6 +35,7 @@ impl World {
             roster_path: "~/roster.yaml",
             host: HostId::new("here"),
             root: self.root,
+            wiring: &|_| None,
         }
     }
 
@@ -203,4 +204,23 @@ fn the_users_own_program_directories_come_last_and_once() {
     };
     let exists = |dir: &Path| dir == Path::new("/h/.local/bin") || dir == Path::new("/h/bin");
     assert_eq!(search_path(&vars, exists), "/usr/bin:/h/bin:/h/.local/bin");
+}
+
+#[test]
+fn a_built_in_runtime_is_wired_and_a_command_of_the_users_own_is_not_added_to() {
+    let world = World::new(Some(ROSTER), &[]);
+    let wiring = |runtime: &str| {
+        let path = format!("/h/{runtime}.json").into();
+        (runtime != "codex").then_some(Wiring { flag: "--with", path, content: String::new() })
+    };
+    let place = Place { wiring: &wiring, ..world.place() };
+    let launch = |name: &str| {
+        place.launch(&AgentName::parse(name).unwrap(), &|name| world.vars.get(name).cloned()).unwrap()
+    };
+    assert!(launch("lead").command.ends_with(&["--with".to_owned(), "/h/claude.json".to_owned()]));
+    assert!(launch("lead").wiring.is_some());
+    assert!(launch("coder0").wiring.is_none());
+    assert!(
+        launch("own").wiring.is_none() && launch("own").command.ends_with(&["exec ./mine --all".to_owned()])
+    );
 }

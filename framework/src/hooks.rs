@@ -1,0 +1,141 @@
+//! How a launched runtime is told to call `fleet-sidecar hook`: by a file of its own that is passed on its command line.
+//! The user's configuration is not touched, so there is nothing to take back.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::home::Home;
+
+/// The events that say whose turn it is, or that somebody is asked.
+const CLAUDE_EVENTS: [&str; 10] = [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PermissionRequest",
+    "PostToolUse",
+    "PreCompact",
+    "Notification",
+    "Stop",
+    "StopFailure",
+    "Elicitation",
+    "SessionEnd",
+];
+const PI: &str = include_str!("../hooks/pi.ts");
+
+/// A file, and the flag by which the runtime takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wiring {
+    pub flag: &'static str,
+    pub path: PathBuf,
+    pub content: String,
+}
+
+/// The wiring of this runtime; nothing where its own files tell as much (Codex asks its user to review every hook, and
+/// until then waits; opencode would fetch a package first).
+pub fn wiring(runtime: &str, home: &Home, sidecar: &Path) -> Option<Wiring> {
+    let command = [sidecar, Path::new("hook"), Path::new("--to"), &home.hooks()]
+        .map(|word| word.to_str().map(str::to_owned));
+    let command: Vec<String> = command.into_iter().collect::<Option<_>>()?;
+    let (flag, name, content) = match runtime {
+        "claude" => ("--settings", "claude.json", claude(&command)),
+        "pi" => ("-e", "pi.ts", PI.replace("@COMMAND@", &list(&command))),
+        _ => return None,
+    };
+    Some(Wiring { flag, path: home.root.join("fleet/hooks").join(name), content })
+}
+
+fn claude(command: &[String]) -> String {
+    let line = command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let entry =
+        format!(r#"[{{"hooks": [{{"type": "command", "command": {}, "timeout": 5}}]}}]"#, text(&line));
+    let events: Vec<String> =
+        CLAUDE_EVENTS.iter().map(|event| format!("    {}: {entry}", text(event))).collect();
+    format!("{{\n  \"hooks\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn list(words: &[String]) -> String {
+    format!("[{}]", words.iter().map(|word| text(word)).collect::<Vec<_>>().join(", "))
+}
+
+/// A string of JSON, which is one of TypeScript too.
+fn text(word: &str) -> String {
+    let escaped: String = word
+        .chars()
+        .map(|c| match c {
+            '"' => "\\\"".to_owned(),
+            '\\' => "\\\\".to_owned(),
+            c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+impl Wiring {
+    /// Puts the file there, whole or not at all; one that is the same stays.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be written.
+    pub fn write(&self) -> io::Result<()> {
+        if std::fs::read_to_string(&self.path).is_ok_and(|there| there == self.content) {
+            return Ok(());
+        }
+        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let mut file = tempfile::Builder::new().prefix(".hooks-").tempfile_in(directory)?;
+        file.write_all(self.content.as_bytes())?;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.persist(&self.path).map(drop).map_err(|error| error.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(root: &Path) -> Home {
+        Home::from_vars(|name| match name {
+            "HOME" => Some(root.to_owned()),
+            "XDG_RUNTIME_DIR" => Some(root.join("run dir")),
+            _ => None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_command_with_odd_characters_reaches_the_runtime_whole() {
+        let root = Path::new("/h \"x\"");
+        let claude = wiring("claude", &home(root), Path::new("/opt/it's/fleet-sidecar")).unwrap();
+        assert_eq!((claude.flag, claude.path.ends_with("fleet/hooks/claude.json")), ("--settings", true));
+        assert!(
+            claude.content.contains(
+                r#""command": "'/opt/it'\\''s/fleet-sidecar' hook --to '/h \"x\"/run dir/mosaic/hooks'""#
+            ),
+            "{}",
+            claude.content
+        );
+        let pi = wiring("pi", &home(root), Path::new("/b/fleet-sidecar")).unwrap();
+        assert!(
+            pi.content
+                .contains(r#"= ["/b/fleet-sidecar", "hook", "--to", "/h \"x\"/run dir/mosaic/hooks"];"#)
+        );
+        assert!(wiring("codex", &home(root), Path::new("/b")).is_none());
+    }
+
+    #[test]
+    fn a_file_is_written_once_and_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let wiring = wiring("pi", &home(dir.path()), Path::new("/b/fleet-sidecar")).unwrap();
+        wiring.write().unwrap();
+        let written = std::fs::metadata(&wiring.path).unwrap();
+        assert_eq!(written.permissions().mode() & 0o777, 0o600);
+        wiring.write().unwrap();
+        assert_eq!(std::fs::metadata(&wiring.path).unwrap().modified().unwrap(), written.modified().unwrap());
+    }
+}

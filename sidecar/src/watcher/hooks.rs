@@ -1,0 +1,105 @@
+//! Where the hooks' calls come in, and what they make of an agent.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fleet_adapters::hooks::{Call, MAX_CALL};
+use fleet_domain::observation::{Evidence, Native, NativeState, Source};
+use tokio::net::UnixDatagram;
+
+use crate::config::Config;
+
+/// The socket of this sidecar; without one, hooks are not heard.
+pub(super) struct Hooks {
+    socket: Option<UnixDatagram>,
+    path: PathBuf,
+    buffer: Vec<u8>,
+}
+
+impl Hooks {
+    pub(super) fn open(config: &Config) -> Self {
+        let name = config.agent.as_ref().map_or("host".to_owned(), |agent| format!("agent-{agent}"));
+        let path = config.home.hooks().join(format!("{name}.sock"));
+        let socket =
+            bind(&path).map_err(|error| tracing::warn!("{}: hooks are not heard: {error}", path.display()));
+        Self { socket: socket.ok(), path, buffer: vec![0; MAX_CALL] }
+    }
+
+    /// The next call; what is no call is passed over.
+    pub(super) async fn next(&mut self) -> Call {
+        let Some(socket) = &self.socket else { return std::future::pending().await };
+        loop {
+            match socket.recv(&mut self.buffer).await {
+                Ok(length) => {
+                    if let Some(call) = Call::decode(&self.buffer[..length]) {
+                        return call;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("{}: hooks are not heard any more: {error}", self.path.display());
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        if self.socket.is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn bind(path: &std::path::Path) -> std::io::Result<UnixDatagram> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    // One that was killed leaves its socket; that no other sidecar holds it is what the lock is for.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixDatagram::bind(path)
+}
+
+/// The last thing that an agent's hooks told.
+#[derive(Debug)]
+pub(super) struct Told {
+    call: Call,
+    at: Instant,
+}
+
+impl Told {
+    pub(super) fn new(call: Call, at: Instant) -> Self {
+        Self { call, at }
+    }
+
+    pub(super) fn state(&self) -> NativeState {
+        self.call.event.state()
+    }
+
+    /// Whose turn it is, and what is in the way. `moved` is how long ago something was drawn: a runtime at work draws,
+    /// so one that says it is busy and does not draw has lost a hook.
+    pub(super) fn says(&self, moved: Option<Duration>, now: Instant) -> (Native, Option<Evidence>) {
+        let age = now.duration_since(self.at);
+        let state = self.state();
+        let confirmed = match state {
+            NativeState::Busy => moved.map_or(age, |moved| moved.min(age)),
+            _ => Duration::ZERO,
+        };
+        let native = Native { state, since: Some(age), source: Source::Hook, confirmed, line: String::new() };
+        let evidence = self.call.event.stuck().map(|kind| Evidence {
+            kind,
+            line: self.call.line.clone(),
+            source: Source::Hook,
+            since: Some(age),
+            confirmed: Duration::ZERO,
+            until: None,
+        });
+        (native, evidence)
+    }
+}
