@@ -20,13 +20,13 @@ const BUSY: Duration = Duration::from_millis(200);
 /// Between two looks. A writer writes many times a second while an answer streams.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Records that one look tells, about.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 128;
 /// Rows that one question brings.
-const PAGE: i64 = 128;
+const PAGE: i64 = 64;
 /// An answer without an end that is this much older than the newest one never gets one: its program was killed.
 const ABANDONED_MS: i64 = 3_600_000;
 /// Pages that one look keeps, in KiB (negative by SQLite's convention).
-const CACHE: i64 = -128;
+const CACHE: i64 = -64;
 
 /// Which messages of a database: all, or those of one conversation with the sessions that it started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -146,7 +146,7 @@ impl Track {
             let mut count: i64 = 0;
             while let Some(row) = rows.next()? {
                 count += 1;
-                after = self.take(row, &mut seen, emit)?;
+                after = after.max(self.take(row, &mut seen, emit)?);
             }
             stretch.more = count == PAGE;
             if !stretch.more || seen.told >= AT_ONCE {
@@ -217,17 +217,20 @@ struct Schema {
     messages: &'static str,
 }
 
+/// A page is put in order by identities alone: what is sorted with its data is held twice.
 const V1: Schema = Schema {
     sessions: "session",
     table: "message",
     messages: "
 SELECT m.id, m.session_id, s.time_created, m.time_created, 0, s.parent_id IS NOT NULL, m.data
-FROM session s JOIN message m ON m.session_id = s.id
-WHERE (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
-    WITH RECURSIVE tree (id) AS (
-        SELECT ?3 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
-    SELECT id FROM tree))
-ORDER BY m.time_created, m.id LIMIT ?4",
+FROM (
+    SELECT m.id AS id FROM session s CROSS JOIN message m ON m.session_id = s.id
+    WHERE (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
+        WITH RECURSIVE tree (id) AS (
+            SELECT ?3 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
+        SELECT id FROM tree))
+    ORDER BY m.time_created, m.id LIMIT ?4
+) page CROSS JOIN message m ON m.id = page.id CROSS JOIN session s ON s.id = m.session_id",
 };
 
 /// A fork copies the messages up to its boundary with their places in the order kept.
@@ -239,12 +242,14 @@ SELECT m.id, m.session_id, s.time_created, m.time_created,
        s.fork_session_id IS NOT NULL AND m.seq <= coalesce(
            (SELECT b.seq FROM session_message b WHERE b.id = s.fork_boundary), -1),
        s.parent_id IS NOT NULL, m.data
-FROM session_v2 s JOIN session_message m ON m.session_id = s.id
-WHERE m.type = 'assistant' AND (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
-    WITH RECURSIVE tree (id) AS (
-        SELECT ?3 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
-    SELECT id FROM tree))
-ORDER BY m.time_created, m.id LIMIT ?4",
+FROM (
+    SELECT m.id AS id FROM session_v2 s CROSS JOIN session_message m ON m.session_id = s.id
+    WHERE m.type = 'assistant' AND (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
+        WITH RECURSIVE tree (id) AS (
+            SELECT ?3 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
+        SELECT id FROM tree))
+    ORDER BY m.time_created, m.id LIMIT ?4
+) page CROSS JOIN session_message m ON m.id = page.id CROSS JOIN session_v2 s ON s.id = m.session_id",
 };
 
 impl Schema {
