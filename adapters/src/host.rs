@@ -13,6 +13,8 @@ use fleet_domain::observation::{
 use fleet_domain::roster::{DEFAULT_HOLDER, Roster};
 use fleet_domain::{SocketName, Wall};
 
+use crate::look::Look;
+use crate::screens::{Grid, RuleBook, Rules};
 use crate::tmux::{PaneRow, Server, TmuxError, default_socket_dir};
 use crate::{identity, look, roster_file};
 
@@ -122,7 +124,7 @@ pub fn concerns(scope: Scope, in_roster: bool, observation: &Observation) -> boo
     }
 }
 
-pub async fn survey(options: &SurveyOptions) -> Survey {
+pub async fn survey(options: &SurveyOptions, book: &RuleBook) -> Survey {
     let host = identity::host();
     let (roster, plane) = match roster_file::read(&options.roster) {
         Ok(Some(roster)) => {
@@ -143,28 +145,54 @@ pub async fn survey(options: &SurveyOptions) -> Survey {
     let mut survey = Survey::default();
     for target in targets(roster.as_ref(), &options.extra_sockets) {
         let (state, sessions) = sessions(&target).await;
+        let mut looks = Vec::new();
         for (name, rows) in &sessions {
             let in_roster =
                 plane.agents.iter().any(|entry| entry.name.as_str() == name && entry.socket == target.socket);
-            let Some(mut look) =
-                look::session(&target.socket, name, rows, options.interval, SystemTime::now())
-            else {
-                continue;
-            };
-            if !concerns(target.scope, in_roster, &look.observation) {
-                continue;
+            let look = look::session(&target.socket, name, rows, options.interval, SystemTime::now());
+            let concerned = look.filter(|look| concerns(target.scope, in_roster, &look.observation));
+            looks.extend(concerned.map(|look| (look, in_roster)));
+        }
+        see_screens(&target.socket, looks.iter_mut().map(|(look, _)| look), book, options.interval).await;
+        for (look, in_roster) in looks {
+            let mut seen = look.observation;
+            if seen.heartbeat.is_none() && in_roster {
+                let file = options.heartbeats.join(format!("{}.hb", seen.session));
+                seen.heartbeat = look::beat_of_file(&file, options.interval, wall_now());
             }
-            if look.observation.heartbeat.is_none() && in_roster {
-                let file = options.heartbeats.join(format!("{name}.hb"));
-                look.observation.heartbeat = look::beat_of_file(&file, options.interval, wall_now());
-            }
-            survey.observations.push(look.observation);
+            survey.observations.push(seen);
         }
         survey.planes.sockets.push(SocketPlane { socket: target.socket, holder: target.holder, state });
     }
     survey.planes.roster = plane;
     survey.planes.systemd = systemd(&names).await;
     survey
+}
+
+/// Looks at the screens of those whose runtime there are rules for, in one call.
+async fn see_screens(
+    socket: &SocketName,
+    looks: impl Iterator<Item = &mut Look>,
+    book: &RuleBook,
+    interval: Duration,
+) {
+    let mut wanted: BTreeMap<String, (&mut Look, &Rules)> = looks
+        .filter_map(|look| {
+            let rules = book.rules(look.found.runtime.as_ref()?.as_str(), None)?;
+            Some((look.pane()?.to_owned(), (look, rules)))
+        })
+        .collect();
+    let panes: Vec<String> = wanted.keys().cloned().collect();
+    if panes.is_empty() {
+        return;
+    }
+    // A server that answered a moment ago and is gone now is told by the next look.
+    for (pane, capture) in Server::new(socket.clone()).captures(&panes).await.unwrap_or_default() {
+        if let Some((look, rules)) = wanted.get_mut(&pane) {
+            let sight = rules.judge(&Grid::parse(&capture), look.title());
+            look.see(&sight, interval, wall_now());
+        }
+    }
 }
 
 /// The wall clock, at the edge.

@@ -11,6 +11,7 @@ pub mod pidfd;
 pub mod procfs;
 pub mod roster_file;
 pub mod runtimes;
+pub mod screens;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 pub mod tail;

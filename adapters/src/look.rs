@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fleet_domain::heartbeat;
-use fleet_domain::observation::{Beat, Evidence, NativeState, Observation, Pane, Process, Source};
+use fleet_domain::observation::{Beat, Evidence, Native, NativeState, Observation, Pane, Process, Source};
 use fleet_domain::roster::is_shell;
 use fleet_domain::{RuntimeName, SocketName, Wall};
 
 use crate::heartbeat_file;
 use crate::procfs::{self, Stat};
-use crate::runtimes::claude::{self, Ending};
+use crate::runtimes::ending::{self, Ending};
 use crate::runtimes::{self, NativeReading};
+use crate::screens::{Shows, Sight};
 use crate::tmux::PaneRow;
 
 /// What a look found in a pane's processes.
@@ -142,6 +143,48 @@ pub fn evidence(
     evidence
 }
 
+/// What a screen tells, shown so for `since` and last looked at `confirmed` ago: whose turn it is, or what is in the
+/// way.
+pub fn seen(
+    sight: &Sight,
+    since: Duration,
+    confirmed: Duration,
+    now: Wall,
+) -> (Option<Native>, Option<Evidence>) {
+    let Some(shows) = sight.shows else { return (None, None) };
+    let native = shows.native().map(|state| Native {
+        state,
+        since: Some(since),
+        source: Source::Screen,
+        confirmed,
+        line: sight.line().to_owned(),
+    });
+    let evidence = match shows {
+        Shows::Stuck(kind) => Some(Evidence {
+            kind,
+            line: sight.line().to_owned(),
+            source: Source::Screen,
+            since: Some(since),
+            confirmed,
+            // As it was meant when it was first seen: a time of day comes again tomorrow.
+            until: sight.reset.as_ref().and_then(|reset| reset.after(now.minus(since))),
+        }),
+        _ => None,
+    };
+    (native, evidence)
+}
+
+/// Whose turn it is, as the transcript's end says; it says so for as long as the runtime lives.
+pub fn turn(ending: &Ending, now: Wall) -> Option<Native> {
+    ending.turn.map(|turn| Native {
+        state: turn.state,
+        since: turn.at.map(|at| at.age_at(now)),
+        source: Source::Transcript,
+        confirmed: Duration::ZERO,
+        line: String::new(),
+    })
+}
+
 /// Everything one look gives, with what a follower needs to go on from here.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -165,7 +208,9 @@ pub fn session(
         .zip(found.stat.as_ref())
         .and_then(|(runtime, stat)| runtimes::native(runtime, stat));
     let transcript = reading.as_ref().and_then(|reading| reading.transcript.clone());
-    let ending = transcript.as_deref().and_then(|path| claude::ending(path).ok()).unwrap_or_default();
+    let ended = transcript.as_deref().zip(found.runtime.as_ref());
+    let ending =
+        ended.and_then(|(path, runtime)| ending::ending(runtime.as_str(), path).ok()).unwrap_or_default();
     let observation = Observation {
         socket: socket.clone(),
         session: name.to_owned(),
@@ -173,7 +218,7 @@ pub fn session(
         process: found.process.clone(),
         runtime: found.runtime.clone(),
         heartbeat: beat(reading.as_ref(), found.stat.as_ref(), interval),
-        native: reading.as_ref().and_then(|reading| reading.native.clone()),
+        native: reading.iter().filter_map(|reading| reading.native.clone()).collect(),
         evidence: evidence(reading.as_ref(), &ending, Duration::ZERO, now),
         idle: idle(row, now),
         model: ending.model,
@@ -181,4 +226,45 @@ pub fn session(
         draft: None,
     };
     Some(Look { observation, found, transcript })
+}
+
+impl Look {
+    /// The pane whose screen may tell more.
+    pub fn pane(&self) -> Option<&str> {
+        match &self.observation.pane {
+            Pane::Alive { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The terminal's title; empty where there is none.
+    pub fn title(&self) -> &str {
+        match &self.observation.pane {
+            Pane::Alive { title, .. } => title,
+            _ => "",
+        }
+    }
+
+    /// Takes in what the screen shows at the same moment.
+    pub fn see(&mut self, sight: &Sight, interval: Duration, now: Wall) {
+        let seen = &mut self.observation;
+        let (native, evidence) = self::seen(sight, Duration::ZERO, Duration::ZERO, now);
+        // One look does not tell since when.
+        let native = native.map(|native| Native { since: None, ..native });
+        let evidence = evidence.map(|evidence| Evidence { since: None, ..evidence });
+        let stat = self.found.stat.as_ref().filter(|stat| !stat.stopped());
+        if let (None, Some(stat), Some(_)) = (&seen.heartbeat, stat, sight.shows) {
+            seen.heartbeat = Some(Beat {
+                age: Duration::ZERO,
+                interval,
+                pid: Some(stat.pid),
+                status: native.as_ref().map(|native| status(native.state)),
+                source: Source::Screen,
+                clock_skew: false,
+            });
+        }
+        seen.native.extend(native);
+        seen.evidence.extend(evidence);
+        seen.draft = sight.draft;
+    }
 }

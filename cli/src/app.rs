@@ -6,7 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
-use crate::verbs::{completion, doctor, events, explain, holder, install, launch, man, ps, schema, usage};
+use crate::verbs::{
+    capture, completion, doctor, events, explain, holder, install, launch, man, ps, schema, usage, wait,
+};
 use crate::{complete, output};
 
 /// What something is, how it is used, and only then what it takes.
@@ -58,6 +60,8 @@ pub enum Verb {
     Ps(ps::Args),
     Explain(explain::Args),
     Events(events::Args),
+    Wait(wait::Args),
+    Capture(capture::Args),
     Usage(usage::Args),
     Doctor(doctor::Args),
     Install(install::Args),
@@ -121,6 +125,8 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Ps(args) => interruptible(ps::run(args, &global)).await,
         Verb::Explain(args) => interruptible(explain::run(args, &global)).await,
         Verb::Events(args) => interruptible(events::run(args, &global)).await,
+        Verb::Wait(args) => interruptible(wait::run(args, &global)).await,
+        Verb::Capture(args) => interruptible(capture::run(args, &global)).await,
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
@@ -193,6 +199,8 @@ mod tests {
             "ps",
             "explain",
             "events",
+            "wait",
+            "capture",
             "usage",
             "doctor",
             "install",

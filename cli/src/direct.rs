@@ -2,6 +2,7 @@
 
 use fleet_adapters::host::{Survey, SurveyOptions, own_sockets, survey};
 use fleet_adapters::identity;
+use fleet_adapters::screens::RuleBook;
 use fleet_domain::Now;
 use fleet_domain::fleet::{AgentView, Event, Fleet, Link, ReporterId};
 use fleet_domain::ids::{HostId, TenantId};
@@ -22,7 +23,7 @@ pub struct Found {
     pub notes: Vec<HostNote>,
 }
 
-pub async fn look(home: &Home) -> Found {
+pub async fn look(home: &Home, book: &RuleBook) -> Found {
     let (interval, bad_interval) = heartbeat_interval();
     let defaults = Thresholds::default();
     let (activity, bad_threshold) = idle_threshold(defaults.activity);
@@ -32,7 +33,7 @@ pub async fn look(home: &Home) -> Found {
         extra_sockets: own_sockets(false),
         interval,
     };
-    let seen = survey(&options).await;
+    let seen = survey(&options, book).await;
     let (tenant, host) = (identity::tenant(), identity::host());
     let note = |text: String| HostNote { host: host.to_string(), text };
     let mut notes: Vec<HostNote> = [bad_interval, bad_threshold].into_iter().flatten().map(note).collect();

@@ -12,6 +12,7 @@ mod direct;
 mod error;
 mod output;
 mod render;
+mod rules;
 mod source;
 mod verbs;
 

@@ -8,7 +8,7 @@ use fleet_framework::Home;
 
 use crate::client::{Address, Client, ClientError, HostView, Listing, START_COLLECTOR};
 use crate::error::{Code, Failure};
-use crate::{clock, direct};
+use crate::{clock, direct, rules};
 
 /// How often a collector is asked while it is waited for.
 const POLL: Duration = Duration::from_millis(50);
@@ -96,7 +96,7 @@ pub async fn gather(at: &Address) -> Result<Snapshot, Failure> {
 
 pub async fn directly(why: ClientError) -> Result<Snapshot, Failure> {
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
-    let direct::Found { agents, host, mut notes } = direct::look(&home).await;
+    let direct::Found { agents, host, mut notes } = direct::look(&home, &rules::book()?).await;
     notes.extend(notes_of(&host, &agents));
     Ok(Snapshot { agents, hosts: notes, heard: 1, origin: Origin::Direct { why }, at: clock::now().wall })
 }

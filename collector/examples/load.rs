@@ -68,7 +68,13 @@ fn observation(n: usize, state: NativeState) -> Observation {
         },
         process: Process::Running { pid: 10, name: "claude".to_owned(), stopped: false },
         runtime: Some(RuntimeName::new("claude")),
-        native: Some(Native { state, since: Some(Duration::from_secs(4)), source: Source::StateFile }),
+        native: vec![Native {
+            state,
+            since: Some(Duration::from_secs(4)),
+            source: Source::StateFile,
+            confirmed: Duration::ZERO,
+            line: String::new(),
+        }],
         evidence: Vec::new(),
         heartbeat: Some(Beat {
             age: Duration::from_secs(1),

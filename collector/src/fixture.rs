@@ -58,7 +58,13 @@ pub(crate) fn seen(session: &str, state: NativeState) -> Observation {
         },
         process: Process::Running { pid: 10, name: "claude".to_owned(), stopped: false },
         runtime: Some(RuntimeName::new("claude")),
-        native: Some(Native { state, since: None, source: Source::StateFile }),
+        native: vec![Native {
+            state,
+            since: None,
+            source: Source::StateFile,
+            confirmed: Duration::ZERO,
+            line: String::new(),
+        }],
         evidence: Vec::new(),
         heartbeat: Some(Beat {
             age: Duration::from_secs(2),
@@ -92,7 +98,7 @@ pub(crate) fn shell(session: &str) -> Observation {
     Observation {
         process: Process::Shell { name: "bash".to_owned() },
         runtime: None,
-        native: None,
+        native: Vec::new(),
         heartbeat: None,
         idle: None,
         model: None,

@@ -5,16 +5,19 @@
 
 pub mod drift;
 pub mod fleet;
+pub mod fusion;
 pub mod heartbeat;
 pub mod ids;
 pub mod observation;
 pub mod readiness;
 pub mod report;
 pub mod roster;
+pub mod secrets;
 pub mod tally;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod yaml;
 
 pub use ids::{AgentKey, AgentName, HostId, RuntimeName, SessionId, SocketName, TenantId};
 pub use time::{Mono, Now, Wall};

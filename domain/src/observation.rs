@@ -23,7 +23,8 @@ pub struct Observation {
     pub process: Process,
     /// The runtime that runs in the pane, where it was recognised.
     pub runtime: Option<RuntimeName>,
-    pub native: Option<Native>,
+    /// Whose turn it is, by everything that tells; which of them leads is [`crate::fusion`]'s business.
+    pub native: Vec<Native>,
     pub evidence: Vec<Evidence>,
     pub heartbeat: Option<Beat>,
     /// How long nothing moved in the pane; `None` is unknown.
@@ -93,13 +94,17 @@ impl NativeState {
     }
 }
 
-/// What the runtime itself says.
+/// Whose turn it is, as one source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Native {
     pub state: NativeState,
-    /// How long it has been so, where the runtime tells.
+    /// How long it has been so, where the source tells.
     pub since: Option<Duration>,
     pub source: Source,
+    /// How long ago it was last seen to hold.
+    pub confirmed: Duration,
+    /// The line that shows it; empty where the source has none.
+    pub line: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

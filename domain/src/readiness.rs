@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use crate::fusion;
 use crate::heartbeat;
 pub use crate::observation::StuckKind;
 use crate::observation::{NativeState, Source};
@@ -82,8 +83,22 @@ pub struct Signals {
     pub process: ProcessSignal,
     pub evidence: Vec<EvidenceSignal>,
     pub heartbeat: Option<BeatSignal>,
-    pub native: Option<NativeSignal>,
+    pub native: Vec<NativeSignal>,
     pub last_activity: Option<Mono>,
+}
+
+impl Signals {
+    /// Nothing is known.
+    pub fn unknown() -> Self {
+        Self {
+            pane: PaneSignal::Unknown,
+            process: ProcessSignal::Unknown,
+            evidence: Vec::new(),
+            heartbeat: None,
+            native: Vec::new(),
+            last_activity: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +145,7 @@ pub struct NativeSignal {
     pub state: NativeState,
     pub since: Option<Mono>,
     pub source: Source,
+    pub confirmed: Mono,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,12 +178,8 @@ pub fn assess(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict 
 
 /// The verdict alone, for whoever knows the next deadline already.
 pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
-    let holding: Vec<EvidenceSignal> = signals
-        .evidence
-        .iter()
-        .filter(|evidence| holds(evidence, signals, thresholds, now))
-        .cloned()
-        .collect();
+    let holding = fusion::holding(signals, thresholds, now);
+    let leading = fusion::leading(signals, thresholds, now);
     let say = |state, reason: String, since| Verdict {
         state,
         kind: None,
@@ -190,9 +202,13 @@ pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
                 ..say(State::Stuck, "the process is stopped".to_owned(), None)
             };
         }
-        if let Some(worst) = holding.iter().min_by_key(|evidence| (evidence.source, evidence.kind)) {
+        if let Some(worst) = fusion::deciding(&holding, leading) {
             let verdict = say(State::Stuck, worst.kind.phrase().to_owned(), worst.since);
-            return Verdict { kind: Some(worst.kind), ..verdict };
+            return Verdict {
+                kind: Some(worst.kind),
+                evidence: fusion::most_telling(&holding, worst),
+                ..verdict
+            };
         }
     }
     let Some(beat) = signals.heartbeat else {
@@ -202,19 +218,18 @@ pub fn judge(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Verdict {
         let reason = format!("no answer for longer than {}", humanize(heartbeat::stale_after(beat.interval)));
         return say(State::Stale, reason, Some(stale_at(&beat)));
     }
-    living(signals, &beat, thresholds, now, say)
+    living(signals, (&beat, leading), thresholds, now, say)
 }
 
 /// The rows below `stale`: the runtime answers and nothing blocks it.
 fn living(
     signals: &Signals,
-    beat: &BeatSignal,
+    (beat, leading): (&BeatSignal, Option<&NativeSignal>),
     thresholds: &Thresholds,
     now: Mono,
     say: impl Fn(State, String, Option<Mono>) -> Verdict,
 ) -> Verdict {
-    let native = signals.native;
-    match native {
+    match leading.copied() {
         Some(NativeSignal { state: NativeState::Busy, since, .. }) => {
             return say(State::Working, "a turn is running".to_owned(), since);
         }
@@ -261,18 +276,6 @@ fn death(signals: &Signals) -> Option<String> {
     }
 }
 
-fn holds(evidence: &EvidenceSignal, signals: &Signals, thresholds: &Thresholds, now: Mono) -> bool {
-    match evidence.until {
-        Some(reset) => now < reset,
-        None => now <= lapses_at(evidence, signals, thresholds),
-    }
-}
-
-fn lapses_at(evidence: &EvidenceSignal, signals: &Signals, thresholds: &Thresholds) -> Mono {
-    let interval = signals.heartbeat.map_or(heartbeat::DEFAULT_INTERVAL, |beat| beat.interval);
-    evidence.confirmed.plus(interval.saturating_mul(thresholds.evidence_intervals))
-}
-
 fn stale_at(beat: &BeatSignal) -> Mono {
     beat.confirmed.plus(heartbeat::stale_after(beat.interval)).plus(Duration::from_millis(1))
 }
@@ -287,10 +290,15 @@ fn next_change(signals: &Signals, thresholds: &Thresholds, now: Mono, current: &
         match evidence.until {
             Some(reset) => moments.push((reset, "the limit resets")),
             None => {
-                let lapse = lapses_at(evidence, signals, thresholds).plus(Duration::from_millis(1));
-                moments.push((lapse, "nothing confirmed the evidence any more"));
+                let lapse = fusion::lapses_at(evidence.confirmed, signals, thresholds);
+                moments
+                    .push((lapse.plus(Duration::from_millis(1)), "nothing confirmed the evidence any more"));
             }
         }
+    }
+    for native in &signals.native {
+        let lapse = fusion::lapses_at(native.confirmed, signals, thresholds);
+        moments.push((lapse.plus(Duration::from_millis(1)), "nothing said any more whose turn it is"));
     }
     if let Some(moved) = signals.last_activity {
         moments.push((

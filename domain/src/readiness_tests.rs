@@ -8,10 +8,9 @@ fn quiet() -> Signals {
     Signals {
         pane: PaneSignal::Alive,
         process: ProcessSignal::Running { stopped: false },
-        evidence: Vec::new(),
         heartbeat: Some(BeatSignal { confirmed: Mono(0), interval: INTERVAL, status: None }),
-        native: None,
         last_activity: Some(Mono(0)),
+        ..Signals::unknown()
     }
 }
 
@@ -34,10 +33,10 @@ fn state(signals: &Signals, now: i64) -> State {
 fn each_row_gives_way_only_to_the_rows_above_it() {
     let mut signals = quiet();
     assert_eq!(state(&signals, 1), State::Working);
-    signals.native =
-        Some(NativeSignal { state: NativeState::TurnEnded, since: None, source: Source::StateFile });
+    let native = |state| NativeSignal { state, since: None, source: Source::StateFile, confirmed: Mono(0) };
+    signals.native = vec![native(NativeState::TurnEnded)];
     assert_eq!(state(&signals, 1), State::Available);
-    signals.native = Some(NativeSignal { state: NativeState::Busy, since: None, source: Source::StateFile });
+    signals.native = vec![native(NativeState::Busy)];
     assert_eq!(state(&signals, 1), State::Working);
     assert_eq!(state(&signals, 45_001), State::Stale);
     signals.heartbeat = None;
@@ -91,6 +90,16 @@ fn the_next_deadline_of_a_healthy_agent_is_its_heartbeat() {
     assert_eq!((next.at, next.becomes), (Mono(45_001), State::Stale));
 }
 
+fn source() -> impl Strategy<Value = Source> {
+    prop::sample::select(vec![
+        Source::StateFile,
+        Source::Hook,
+        Source::Api,
+        Source::Transcript,
+        Source::Screen,
+    ])
+}
+
 fn any_signals() -> impl Strategy<Value = Signals> {
     let time = || -1_000_000i64..1_000_000;
     let pane = prop_oneof![
@@ -106,34 +115,36 @@ fn any_signals() -> impl Strategy<Value = Signals> {
         1 => Just(ProcessSignal::LeftToShell { shell: "bash".to_owned() }),
         1 => Just(ProcessSignal::Unknown),
     ];
-    let evidence =
-        (0usize..StuckKind::ALL.len(), time(), proptest::option::of(time())).prop_map(|(kind, at, until)| {
-            EvidenceSignal {
-                kind: StuckKind::ALL[kind],
-                line: String::new(),
-                source: Source::Screen,
-                since: None,
-                confirmed: Mono(at),
-                until: until.map(Mono),
-            }
-        });
+    let evidence = (0usize..StuckKind::ALL.len(), time(), proptest::option::of(time()), source()).prop_map(
+        |(kind, at, until, source)| EvidenceSignal {
+            kind: StuckKind::ALL[kind],
+            line: String::new(),
+            source,
+            since: None,
+            confirmed: Mono(at),
+            until: until.map(Mono),
+        },
+    );
     let beat = (time(), 1u64..100, 0u8..3).prop_map(|(at, secs, status)| BeatSignal {
         confirmed: Mono(at),
         interval: Duration::from_secs(secs),
         status: [None, Some(heartbeat::Status::Ok), Some(heartbeat::Status::Busy)][usize::from(status)],
     });
-    let native = (0usize..4).prop_map(|state| NativeSignal {
-        state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting]
-            [state],
-        since: None,
-        source: Source::Hook,
-    });
+    let native = (0usize..4, source(), time(), proptest::option::of(time())).prop_map(
+        |(state, source, confirmed, since)| NativeSignal {
+            state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting]
+                [state],
+            since: since.map(Mono),
+            source,
+            confirmed: Mono(confirmed),
+        },
+    );
     (
         pane,
         process,
         proptest::collection::vec(evidence, 0..3),
         proptest::option::of(beat),
-        proptest::option::of(native),
+        proptest::collection::vec(native, 0..4),
         proptest::option::of(time()),
     )
         .prop_map(|(pane, process, evidence, heartbeat, native, moved)| Signals {
@@ -153,11 +164,28 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
     let stopped = matches!(signals.process, ProcessSignal::Running { stopped: true });
     let fresh = |at: Mono, by: Duration| now.0 - at.0 <= by.as_millis() as i64;
     let interval = signals.heartbeat.map_or(INTERVAL, |beat| beat.interval);
-    let evidence = signals
-        .evidence
-        .iter()
-        .any(|e| e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset));
-    let native = signals.native.map(|native| native.state);
+    // Who leads, told in another way than the code does: the best of each class in turn.
+    let told = |sources: &[Source]| {
+        let mut of_class: Vec<_> = signals
+            .native
+            .iter()
+            .filter(|n| sources.contains(&n.source) && fresh(n.confirmed, interval * 3))
+            .collect();
+        of_class.sort_by_key(|n| (n.since, std::cmp::Reverse(n.source)));
+        of_class.last().map(|n| (n.state, n.source))
+    };
+    let leading = told(&[Source::StateFile, Source::Api])
+        .or_else(|| told(&[Source::Hook, Source::Transcript]))
+        .or_else(|| told(&[Source::Screen]));
+    let contradicted = matches!(
+        leading,
+        Some((NativeState::Busy | NativeState::Background, Source::StateFile | Source::Hook))
+    );
+    let evidence = signals.evidence.iter().any(|e| {
+        e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset)
+            && !(contradicted && matches!(e.source, Source::Screen | Source::Transcript))
+    });
+    let native = leading.map(|(state, _)| state);
     let busy = matches!(native, Some(NativeState::Busy | NativeState::Background));
     let over = native == Some(NativeState::TurnEnded);
     let beat_busy = signals.heartbeat.is_some_and(|beat| beat.status == Some(heartbeat::Status::Busy));

@@ -47,6 +47,11 @@ impl Home {
         self.root.join("fleet/roster.yaml")
     }
 
+    /// The user's own rules for reading screens.
+    pub fn screens(&self) -> PathBuf {
+        self.root.join("fleet/screens")
+    }
+
     pub fn heartbeats(&self) -> PathBuf {
         self.root.join("fleet/run")
     }

@@ -77,7 +77,12 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
     section.row("responses in the transcripts", truth.responses as f64, "", "");
     section.row("tokens in them", truth.tokens.total() as f64, "", format!("by kind {}", truth.tokens));
     section.row("under fire for", under_fire.as_secs_f64(), "s", "");
-    section.row("until the totals were equal, after the last write (the slow count included)", settling.as_secs_f64(), "s", "");
+    section.row(
+        "until the totals were equal, after the last write (the slow count included)",
+        settling.as_secs_f64(),
+        "s",
+        "",
+    );
     section.row(
         "difference at the end",
         difference(after, truth.tokens) as f64,

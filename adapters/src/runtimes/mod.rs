@@ -4,6 +4,7 @@
 
 pub mod claude;
 pub mod codex;
+pub mod ending;
 pub mod gemini;
 pub mod opencode;
 pub mod pi;
@@ -17,15 +18,13 @@ use crate::procfs::{self, Stat};
 struct Known {
     name: &'static str,
     recognise: fn(&Program<'_>) -> bool,
-    /// Whether a screen is this runtime's own, with no dialog in the way: an agent at a prompt must never look at ease.
-    recognises: fn(&str) -> bool,
 }
 
 const KNOWN: [Known; 4] = [
-    Known { name: claude::NAME, recognise: claude::recognise, recognises: claude::recognises },
-    Known { name: codex::NAME, recognise: codex::recognise, recognises: codex::recognises },
-    Known { name: opencode::NAME, recognise: opencode::recognise, recognises: opencode::recognises },
-    Known { name: pi::NAME, recognise: pi::recognise, recognises: pi::recognises },
+    Known { name: claude::NAME, recognise: claude::recognise },
+    Known { name: codex::NAME, recognise: codex::recognise },
+    Known { name: opencode::NAME, recognise: opencode::recognise },
+    Known { name: pi::NAME, recognise: pi::recognise },
 ];
 
 /// A process as far as recognition goes.
@@ -68,22 +67,6 @@ pub fn recognise(comm: &str, arguments: &[String]) -> Option<&'static str> {
     KNOWN.iter().find(|known| (known.recognise)(&program)).map(|known| known.name)
 }
 
-/// Whether what a pane shows is this runtime's own screen. With its live process, that is an answer of a runtime that
-/// gives no other; alone it proves nothing, for a killed program's screen stays painted.
-pub fn screen_is_of(runtime: &RuntimeName, screen: &str) -> bool {
-    KNOWN.iter().any(|known| known.name == runtime.as_str() && (known.recognises)(screen))
-}
-
-/// The last lines that are not blank, borders and blanks cut.
-fn last_lines(screen: &str, count: usize) -> Vec<&str> {
-    let mut lines: Vec<&str> = screen
-        .lines()
-        .map(|line| line.trim_matches([' ', '│', '┃', '╹', '▀']))
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.split_off(lines.len().saturating_sub(count))
-}
-
 /// What a runtime says of itself right now, without being asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NativeReading {
@@ -98,6 +81,19 @@ pub struct NativeReading {
 pub fn native(runtime: &RuntimeName, process: &Stat) -> Option<NativeReading> {
     match runtime.as_str() {
         claude::NAME => claude::native(process),
+        _ => None,
+    }
+}
+
+/// Of what a process writes, the file whose end tells whose turn it is: that of the conversation that it began last.
+pub fn conversation(runtime: &RuntimeName, traces: &[&usage::Trace]) -> Option<std::path::PathBuf> {
+    let own = traces.iter().filter(|trace| trace.attribution == usage::Attribution::Own);
+    let mut paths: Vec<&std::path::PathBuf> = own.map(|trace| &trace.source.path).collect();
+    // The names of both begin with the time.
+    paths.sort();
+    match runtime.as_str() {
+        codex::NAME => paths.into_iter().rev().find(|path| !codex::is_subagent(path)).cloned(),
+        pi::NAME => paths.pop().cloned(),
         _ => None,
     }
 }

@@ -29,6 +29,12 @@ pub enum TmuxError {
     Spawn(#[source] std::io::Error),
 }
 
+/// Begins a line that no pane can show on purpose, as it is new each time.
+fn mark() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("fleet-{:016x}-", RandomState::new().hash_one(0))
+}
+
 /// A version such as 3.3a as numbers, for what differs between versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32);
@@ -90,20 +96,22 @@ impl Server {
         self.run("capture-pane", &["capture-pane", "-p", "-t", pane]).await
     }
 
-    /// What several panes show, in one call. A pane that vanished ends the call: those after it are missing.
-    pub async fn captures(&self, panes: &[String], mark: &str) -> Result<Vec<(String, String)>, TmuxError> {
+    /// What several panes show, attributes included, in one call. A pane that vanished ends the call: those after it are
+    /// missing.
+    pub async fn captures(&self, panes: &[String]) -> Result<Vec<(String, String)>, TmuxError> {
+        let mark = &mark();
         let mut args: Vec<String> = Vec::new();
         for pane in panes {
             args.extend(["display-message", "-p"].map(str::to_owned));
             args.push(format!("{mark}{}", pane.replace('%', "")));
-            args.extend([";", "capture-pane", "-p", "-t", pane, ";"].map(str::to_owned));
+            args.extend([";", "capture-pane", "-p", "-e", "-t", pane, ";"].map(str::to_owned));
         }
         args.pop();
         let output = self.run_all("capture-pane", &args).await?;
         let text = String::from_utf8_lossy(&output);
         let mut screens: Vec<(String, String)> = Vec::new();
         for line in text.lines() {
-            match (line.strip_prefix(mark), screens.last_mut()) {
+            match (line.strip_prefix(mark.as_str()), screens.last_mut()) {
                 (Some(pane), _) => screens.push((format!("%{pane}"), String::new())),
                 (None, Some((_, screen))) => {
                     screen.push_str(line);
@@ -113,6 +121,20 @@ impl Server {
             }
         }
         Ok(screens)
+    }
+
+    /// Of a session's active pane: id, command, columns, rows, whether the alternate screen is on, title. Nothing where
+    /// there is no such session.
+    pub async fn describe(&self, name: &str) -> Result<Option<[String; 6]>, TmuxError> {
+        if !self.has_session(name).await? {
+            return Ok(None);
+        }
+        let format = "#{pane_id}\n#{pane_current_command}\n#{pane_width}\n#{pane_height}\n#{alternate_on}\n#{pane_title}";
+        let target = format!("{}:", exact(name));
+        let output = self.run("display-message", &["display-message", "-p", "-t", &target, format]).await?;
+        let output = String::from_utf8_lossy(&output);
+        let lines: Vec<String> = output.lines().map(|line| text::clean(line, 200)).collect();
+        Ok(lines.try_into().ok())
     }
 
     pub async fn has_session(&self, name: &str) -> Result<bool, TmuxError> {

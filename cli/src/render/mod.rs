@@ -14,6 +14,7 @@ pub mod order;
 pub mod spent;
 pub mod summary;
 pub mod table;
+pub mod verdict;
 pub mod words;
 pub mod yaml;
 

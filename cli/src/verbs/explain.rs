@@ -3,6 +3,7 @@
 use fleet_domain::fleet::{AgentView, Unresolved, resolve};
 
 use super::ps::{note_line, scene};
+use super::screen;
 use crate::app::Global;
 use crate::client::{Address, Client};
 use crate::complete;
@@ -15,27 +16,35 @@ const EXAMPLES: &str = "\
 Examples:
   fleet explain coder0         verdict, evidence, signals, drift, what comes next
   fleet explain cod            as much of the name as no other agent shares
-  fleet explain coder0 --json";
+  fleet explain coder0 --json
+  fleet explain --screen shot.txt --runtime claude    what a captured screen shows, and by which rule
+  fleet explain --dir shots --labels labels.tsv       how right the rules are on a corpus";
 
 /// Explain one agent: its verdict, every signal, and what changes next
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Args {
     /// Name as `fleet ps` shows it, or an unambiguous beginning of it
-    #[arg(add = complete::agents())]
-    agent: String,
+    #[arg(add = complete::agents(), required_unless_present_any = ["screen", "dir"])]
+    agent: Option<String>,
+    #[command(flatten)]
+    offline: screen::Offline,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
 }
 
 pub async fn run(args: Args, global: &Global) -> Outcome {
+    if args.offline.is_asked() {
+        return screen::run(&args.offline, args.json);
+    }
+    let word = args.agent.unwrap_or_default();
     let at = global.address()?;
     let snapshot = source::gather(&at).await?;
     if let Some(notice) = snapshot.origin.notice() {
         output::note(&notice);
     }
-    let row = find(&args.agent, &snapshot)?;
+    let row = find(&word, &snapshot)?;
     for note in snapshot.hosts.iter().filter(|note| note.host == row.key.host.as_str()) {
         output::note(&note_line(note));
     }
@@ -58,7 +67,7 @@ async fn detail(at: &Address, snapshot: &Snapshot, row: &AgentView) -> Option<Ag
     (answer.key == row.key).then_some(answer)
 }
 
-fn find<'s>(word: &str, snapshot: &'s Snapshot) -> Result<&'s AgentView, Failure> {
+pub fn find<'s>(word: &str, snapshot: &'s Snapshot) -> Result<&'s AgentView, Failure> {
     let named: Vec<(&AgentView, String)> =
         snapshot.agents.iter().map(|agent| (agent, agent.name.clone())).collect();
     resolve(word, &named).copied().map_err(|unresolved| unresolved_failure(word, unresolved))

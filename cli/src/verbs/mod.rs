@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod capture;
 pub mod completion;
 pub mod doctor;
 pub mod events;
@@ -10,5 +11,7 @@ pub mod launch;
 pub mod man;
 pub mod ps;
 pub mod schema;
+pub mod screen;
 pub mod usage;
+pub mod wait;
 pub mod watch;

@@ -38,7 +38,7 @@ fn scenario() -> (Snapshot, Arc<Meters>) {
     observe(&mut hub, seen("it\"s \\ odd", NativeState::TurnEnded), 1_500);
     observe(
         &mut hub,
-        Observation { heartbeat: None, idle: None, native: None, ..seen("mute", NativeState::Busy) },
+        Observation { heartbeat: None, idle: None, native: Vec::new(), ..seen("mute", NativeState::Busy) },
         2_000,
     );
     hub.step(Input::Planes { reporter: R, planes: planes(&["lead", "coder0", "gone"]) }, now(2_500));

@@ -127,14 +127,7 @@ impl Entry {
 
     pub(super) fn signals(&self) -> Signals {
         let Some(slot) = self.best() else {
-            return Signals {
-                pane: absent(self.socket.as_ref()),
-                process: ProcessSignal::Unknown,
-                evidence: Vec::new(),
-                heartbeat: None,
-                native: None,
-                last_activity: None,
-            };
+            return Signals { pane: absent(self.socket.as_ref()), ..Signals::unknown() };
         };
         let ago = |age| slot.at.mono.minus(age);
         Signals {
@@ -163,11 +156,17 @@ impl Entry {
                 interval: beat.interval,
                 status: beat.status,
             }),
-            native: slot.seen.native.as_ref().map(|native| NativeSignal {
-                state: native.state,
-                since: native.since.map(ago),
-                source: native.source,
-            }),
+            native: slot
+                .seen
+                .native
+                .iter()
+                .map(|native| NativeSignal {
+                    state: native.state,
+                    since: native.since.map(ago),
+                    source: native.source,
+                    confirmed: ago(native.confirmed),
+                })
+                .collect(),
             last_activity: slot.seen.idle.map(ago),
         }
     }

@@ -28,7 +28,13 @@ pub(super) fn seen(session: &str, state: NativeState) -> Observation {
         },
         process: Process::Running { pid: 10, name: "claude".to_owned(), stopped: false },
         runtime: Some(RuntimeName::new("claude")),
-        native: Some(Native { state, since: None, source: Source::StateFile }),
+        native: vec![Native {
+            state,
+            since: None,
+            source: Source::StateFile,
+            confirmed: Duration::ZERO,
+            line: String::new(),
+        }],
         evidence: Vec::new(),
         heartbeat: Some(Beat {
             age: Duration::ZERO,
@@ -152,7 +158,7 @@ fn a_shell_is_death_only_where_a_runtime_was() {
     let shell = |name: &str| Observation {
         process: Process::Shell { name: "bash".to_owned() },
         runtime: None,
-        native: None,
+        native: Vec::new(),
         heartbeat: None,
         ..seen(name, NativeState::Busy)
     };

@@ -133,15 +133,15 @@ pub(super) fn lines(entry: &Entry, now: Now) -> Vec<SignalLine> {
         line("pane", describe_pane(&slot.seen.pane), Some(Source::Tmux), Some(at)),
         line("process", describe_process(&slot.seen.process), Some(Source::Process), Some(at)),
     ];
-    lines.push(match &slot.seen.native {
-        Some(native) => line(
-            "native",
-            native.state.as_str().to_owned(),
-            Some(native.source),
-            native.since.map(|since| at.minus(since)),
-        ),
-        None => line("native", "nothing known".to_owned(), None, None),
-    });
+    if slot.seen.native.is_empty() {
+        lines.push(line("native", "nothing known".to_owned(), None, None));
+    }
+    for native in &slot.seen.native {
+        let state = native.state.as_str();
+        let says =
+            if native.line.is_empty() { state.to_owned() } else { format!("{state}: {}", native.line) };
+        lines.push(line("native", says, Some(native.source), native.since.map(|since| at.minus(since))));
+    }
     for evidence in &slot.seen.evidence {
         lines.push(line(
             "evidence",

@@ -1,17 +1,14 @@
 //! The roster: which agents should exist. YAML or JSON, `version: 1`.
 //!
-//! [`Roster::parse`] tells every mistake at once, each with its line and key. [`node`] keeps the positions,
-//! [`fields`] walks a mapping, [`read`] knows the keys.
+//! [`Roster::parse`] tells every mistake at once, each with its line and key. [`yaml`] keeps the positions and walks
+//! the mappings, [`read`] knows the keys.
 
-mod fields;
-mod node;
 mod read;
-
-use std::fmt;
 
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 
-pub use node::MAX_ROSTER_BYTES;
+use crate::yaml;
+pub use crate::yaml::{MAX_BYTES as MAX_ROSTER_BYTES, Problem};
 
 pub const DEFAULT_HOLDER: &str = "_holder";
 pub const DEFAULT_WORKING_DIRECTORY: &str = "~/src";
@@ -19,28 +16,6 @@ pub const DEFAULT_CLASS: &str = "worker";
 
 /// The runtimes that need no `command`.
 pub const BUILT_IN_RUNTIMES: [&str; 4] = ["claude", "codex", "pi", "opencode"];
-
-/// One mistake, where it is and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// From 1; 0 where the document as a whole is meant.
-    pub line: usize,
-    /// Dotted path of the key, such as `agents[2].runtime`; empty at the top.
-    pub key: String,
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line > 0 {
-            write!(f, "line {}: ", self.line)?;
-        }
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)
-    }
-}
 
 /// Every mistake of one roster, in the order of the file; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +104,7 @@ pub enum Connector {
 impl Roster {
     /// Parses and validates; a roster that is not wholly right is not read at all.
     pub fn parse(text: &str) -> Result<Self, RosterError> {
-        let root = node::parse(text).map_err(|problem| RosterError(vec![problem]))?;
+        let root = yaml::parse(text).map_err(|problem| RosterError(vec![problem]))?;
         read::roster(&root)
     }
 

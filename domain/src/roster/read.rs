@@ -3,17 +3,16 @@
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 use crate::text;
 
-use super::fields::{Fields, Problems};
-use super::node::{Kind, Node};
 use super::{
     Agent, BUILT_IN_RUNTIMES, Connector, DEFAULT_CLASS, DEFAULT_HOLDER, DEFAULT_WORKING_DIRECTORY, Defaults,
     Persona, Roster, RosterError, RuntimeSettings, Tmux,
 };
+use crate::yaml::{Fields, Kind, Node, Problems};
 
 pub(super) fn roster(root: &Node) -> Result<Roster, RosterError> {
     let mut problems = Problems::default();
     let read = document(root, &mut problems);
-    problems.finish(read)
+    problems.finish(read).map_err(RosterError)
 }
 
 fn document(root: &Node, problems: &mut Problems) -> Option<Roster> {

@@ -23,11 +23,18 @@ pub fn observation_to_pb(seen: &Observation) -> pb::Observation {
         pane: Some(pane_to_pb(&seen.pane)),
         process: process_to_pb(&seen.process),
         runtime: seen.runtime.as_ref().map(ToString::to_string).unwrap_or_default(),
-        native: seen.native.as_ref().map(|native| pb::Native {
-            state: native_to_pb(native.state) as i32,
-            since_ms: native.since.map(ms),
-            source: source_to_pb(Some(native.source)),
-        }),
+        native: seen
+            .native
+            .iter()
+            .take(MAX_EVIDENCE)
+            .map(|native| pb::Native {
+                state: native_to_pb(native.state) as i32,
+                since_ms: native.since.map(ms),
+                source: source_to_pb(Some(native.source)),
+                confirmed_ms: ms(native.confirmed),
+                line: text::clean(&native.line, MAX_LINE),
+            })
+            .collect(),
         evidence: seen.evidence.iter().take(MAX_EVIDENCE).map(evidence_to_pb).collect(),
         heartbeat: seen.heartbeat.as_ref().map(|beat| pb::Beat {
             age_ms: ms(beat.age),
@@ -46,6 +53,7 @@ pub fn observation_to_pb(seen: &Observation) -> pb::Observation {
 
 pub fn observation_from_pb(seen: &pb::Observation) -> Result<Observation, Invalid> {
     bounded("evidence", seen.evidence.len(), MAX_EVIDENCE)?;
+    bounded("native", seen.native.len(), MAX_EVIDENCE)?;
     if seen.session.is_empty() {
         return Err(Invalid::Missing("session"));
     }
@@ -55,19 +63,24 @@ pub fn observation_from_pb(seen: &pb::Observation) -> Result<Observation, Invali
         pane: pane_from_pb(seen.pane.as_ref())?,
         process: process_from_pb(seen.process.as_ref()),
         runtime: some(&seen.runtime).map(|runtime| RuntimeName::new(&runtime)),
-        native: seen.native.as_ref().and_then(|native| {
-            Some(Native {
-                state: native_from_pb(native.state)?,
-                since: native.since_ms.map(duration),
-                source: source_from_pb(native.source)?,
-            })
-        }),
+        native: seen.native.iter().filter_map(told_from_pb).collect(),
         evidence: seen.evidence.iter().filter_map(evidence_from_pb).collect(),
         heartbeat: seen.heartbeat.as_ref().map(beat_from_pb).transpose()?,
         idle: seen.idle_ms.map(duration),
         model: some(&seen.model),
         conversation: some(&seen.conversation).map(|id| SessionId::new(&id)),
         draft: seen.draft,
+    })
+}
+
+/// A state or source of a later version is passed over.
+fn told_from_pb(native: &pb::Native) -> Option<Native> {
+    Some(Native {
+        state: native_from_pb(native.state)?,
+        since: native.since_ms.map(duration),
+        source: source_from_pb(native.source)?,
+        confirmed: duration(native.confirmed_ms),
+        line: text::clean(&native.line, MAX_LINE),
     })
 }
 

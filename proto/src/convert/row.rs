@@ -227,7 +227,7 @@ mod tests {
                 socket, session, runtime, model, idle_ms: idle, draft,
                 pane: Some(pb::Pane { state: Some(state) }),
                 process: Some(pb::Process { state: Some(pb::process::State::Running(pb::RunningProcess::default())) }),
-                native: Some(pb::Native { state: native, since_ms: idle, source }),
+                native: vec![pb::Native { state: native, since_ms: idle, source, confirmed_ms: age, line: line.clone() }; 2],
                 evidence: vec![pb::Evidence { kind, line, source, since_ms: idle, confirmed_ms: 0, until_unix_ms: until }; 2],
                 heartbeat: (interval > 0).then_some(pb::Beat {
                     age_ms: age, interval_ms: interval, pid, status: 1, source, clock_skew: alive,

@@ -224,8 +224,9 @@ pub struct Observation {
     /// The runtime recognised in the pane; empty where none was.
     #[prost(string, tag = "5")]
     pub runtime: ::prost::alloc::string::String,
-    #[prost(message, optional, tag = "6")]
-    pub native: ::core::option::Option<Native>,
+    /// Whose turn it is, by everything that tells.
+    #[prost(message, repeated, tag = "6")]
+    pub native: ::prost::alloc::vec::Vec<Native>,
     #[prost(message, repeated, tag = "7")]
     pub evidence: ::prost::alloc::vec::Vec<Evidence>,
     #[prost(message, optional, tag = "8")]
@@ -325,8 +326,8 @@ pub struct ShellProcess {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExitedProcess {}
-/// What the runtime says of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// Whose turn it is, as one source says.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Native {
     #[prost(enumeration = "NativeState", tag = "1")]
     pub state: i32,
@@ -335,6 +336,12 @@ pub struct Native {
     pub since_ms: ::core::option::Option<u64>,
     #[prost(enumeration = "Source", tag = "3")]
     pub source: i32,
+    /// How long ago it was last seen to hold.
+    #[prost(uint64, tag = "4")]
+    pub confirmed_ms: u64,
+    /// The line that shows it; empty where the source has none.
+    #[prost(string, tag = "5")]
+    pub line: ::prost::alloc::string::String,
 }
 /// A reason why the agent cannot go on by itself.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

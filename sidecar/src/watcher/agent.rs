@@ -4,18 +4,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use fleet_adapters::heartbeat_file::Writer;
-use fleet_adapters::runtimes::claude::{self, Ending};
+use fleet_adapters::host::wall_now;
+use fleet_adapters::runtimes::claude;
+use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading};
+use fleet_adapters::screens::Rules;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
-use fleet_domain::heartbeat::Heartbeat;
+use fleet_domain::Wall;
+use fleet_domain::heartbeat::{Heartbeat, Status};
 use fleet_domain::observation::{Beat, Native, Observation, Pane, Process, RosterEntry, Source};
-use fleet_domain::{RuntimeName, Wall};
 use look::Found;
 use tokio::task::AbortHandle;
 
 use super::Id;
+use super::screen::Watch;
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
@@ -32,9 +36,12 @@ pub(super) struct Watched {
     config: Option<PathBuf>,
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
+    screen: Watch,
     ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
     tracer: Tracer,
+    /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
+    conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
     moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
@@ -67,9 +74,11 @@ impl Watched {
             misses: 0,
             config: None,
             confirmed: None,
+            screen: Watch::default(),
             ending: Ending::default(),
             ended_at: None,
             tracer: Tracer::default(),
+            conversation: (None, 0),
             moved: None,
             beat_at: Instant::now(),
             writer: None,
@@ -109,6 +118,8 @@ impl Watched {
             self.forget_runtime();
         }
         (self.row, self.pane, self.found) = (row, pane, found);
+        self.screen.still(self.row.activity, Instant::now());
+        self.confirm_by_screen();
         let moved = self.look_at_activity();
         changed || moved
     }
@@ -160,9 +171,11 @@ impl Watched {
         self.reading = None;
         self.config = None;
         self.confirmed = None;
+        self.screen.forget();
         self.ending = Ending::default();
         self.ended_at = None;
         self.tracer = Tracer::default();
+        self.conversation = (None, 0);
         self.misses = 0;
     }
 
@@ -204,30 +217,74 @@ impl Watched {
 
     /// What the end of the transcript says, if it grew; true when that changed.
     pub(super) fn read_ending(&mut self) -> bool {
-        let Some(path) = self.transcript().map(Path::to_owned) else { return false };
+        self.choose_conversation();
+        let Some(path) = self.told_by().map(Path::to_owned) else { return false };
+        let Some(runtime) = &self.found.runtime else { return false };
         let Ok(metadata) = std::fs::metadata(&path) else { return false };
         let stamp = metadata.modified().ok().map(|modified| (modified, metadata.len()));
         if stamp == self.ended_at {
             return false;
         }
         self.ended_at = stamp;
-        let ending = claude::ending(&path).unwrap_or_default();
+        let ending = ending::ending(runtime.as_str(), &path).unwrap_or_default();
+        if ending.turn.is_some() && self.runs() && self.reading.is_none() {
+            self.confirmed = Some((Instant::now(), Source::Transcript));
+        }
         let changed = ending != self.ending;
         self.ending = ending;
         changed
     }
 
-    /// The runtime's screen was recognised, which counts where it gives no other answer.
-    pub(super) fn recognised(&mut self) {
-        let alive = self.found.stat.as_ref().is_some_and(|stat| !stat.stopped());
-        if alive && self.reading.is_none() {
-            self.confirmed = Some((Instant::now(), Source::Screen));
+    fn choose_conversation(&mut self) {
+        let Some(runtime) = &self.found.runtime else { return };
+        let traces: Vec<&Trace> = self.tracer.known().collect();
+        if traces.len() != self.conversation.1 {
+            self.conversation = (runtimes::conversation(runtime, &traces), traces.len());
+            self.ended_at = None;
         }
     }
 
-    /// The runtime, where only its screen can answer for it.
-    pub(super) fn answers_by_screen(&self) -> Option<RuntimeName> {
-        if !self.is_alive() || self.reading.is_some() { None } else { self.found.runtime.clone() }
+    /// The transcript whose end is read.
+    fn told_by(&self) -> Option<&Path> {
+        self.transcript().or(self.conversation.0.as_deref())
+    }
+
+    /// A look at the screen can tell something.
+    pub(super) fn wants_look(&self) -> bool {
+        let native = self.native().map(|native| native.state);
+        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity)
+    }
+
+    /// It runs, and says of itself what it does.
+    pub(super) fn tells_itself(&self) -> bool {
+        self.is_alive() && self.runs() && self.native().is_some()
+    }
+
+    pub(super) fn wants_second_look(&self) -> bool {
+        self.screen.wants_second_look()
+    }
+
+    pub(super) fn has_no_rules(&mut self) {
+        self.screen.has_no_rules();
+    }
+
+    /// Takes in what the pane shows; true when that became another.
+    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, now: Instant) -> bool {
+        let changed = self.screen.saw(rules, (&self.row.title, capture), now, wall_now());
+        self.confirm_by_screen();
+        changed
+    }
+
+    /// A runtime that gives no answer of its own answers by drawing what it draws.
+    fn confirm_by_screen(&mut self) {
+        if let (true, None, Some(at)) = (self.runs(), &self.reading, self.screen.recognised()) {
+            self.confirmed = Some((at, Source::Screen));
+        }
+    }
+
+    /// A runtime is there and not stopped.
+    fn runs(&self) -> bool {
+        self.found.stat.as_ref().is_some_and(|stat| !stat.stopped())
     }
 
     fn look_at_activity(&mut self) -> bool {
@@ -290,6 +347,7 @@ impl Watched {
             .as_ref()
             .is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
         state
+            || self.conversation.0.as_deref() == Some(path)
             || self
                 .transcript()
                 .is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
@@ -305,7 +363,7 @@ impl Watched {
         Some(Heartbeat {
             ts: wall.minus(now.duration_since(at)),
             pid: self.found.stat.as_ref().map(|stat| stat.pid),
-            status: self.native().map(|native| look::status(native.state)),
+            status: self.status(now, wall),
             model: self.ending.model.clone(),
             interval: Some(self.interval),
             source: Some(source.as_str().to_owned()),
@@ -317,29 +375,44 @@ impl Watched {
         self.confirmed.map_or(Duration::ZERO, |(at, _)| now.duration_since(at))
     }
 
+    /// What a heartbeat says of the turn.
+    fn status(&self, now: Instant, wall: Wall) -> Option<Status> {
+        let by_transcript = || look::turn(&self.ending, wall);
+        let by_screen = || self.screen.says(now, wall).0;
+        let leading = self.native().cloned().or_else(by_transcript).or_else(by_screen);
+        leading.map(|native| look::status(native.state))
+    }
+
     /// All of it, with ages as of now.
     pub(super) fn observation(&self, now: Instant) -> Observation {
-        let wall = SystemTime::now();
+        let time = SystemTime::now();
+        let wall = wall_now();
+        let silence = self.silence(now);
+        let (shown, in_the_way) = self.screen.says(now, wall);
+        let own = self.native().map(|native| Native { confirmed: silence, ..native.clone() });
+        let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
+        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        evidence.extend(in_the_way);
         Observation {
             socket: self.id.0.clone(),
             session: self.id.1.clone(),
             pane: self.pane.clone(),
             process: self.found.process.clone(),
             runtime: self.found.runtime.clone(),
-            native: self.native().cloned(),
-            evidence: look::evidence(self.reading.as_ref(), &self.ending, self.silence(now), wall),
+            native: own.into_iter().chain(told).chain(shown).collect(),
+            evidence,
             heartbeat: self.confirmed.map(|(at, source)| Beat {
                 age: now.duration_since(at),
                 interval: self.interval,
                 pid: self.found.stat.as_ref().map(|stat| stat.pid),
-                status: self.native().map(|native| look::status(native.state)),
+                status: self.status(now, wall),
                 source,
                 clock_skew: false,
             }),
-            idle: self.moved.map(|moved| wall.duration_since(moved).unwrap_or_default()),
+            idle: self.moved.map(|moved| time.duration_since(moved).unwrap_or_default()),
             model: self.ending.model.clone(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
-            draft: None,
+            draft: self.screen.draft(),
         }
     }
 }

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::host::{Target, sessions};
-use fleet_adapters::runtimes;
 use fleet_adapters::tmux::{PaneRow, Server};
+use fleet_domain::SocketName;
 use fleet_domain::observation::SocketState;
-use fleet_domain::{RuntimeName, SocketName};
 use tokio::sync::mpsc;
 
-const EVERY: Duration = Duration::from_secs(5);
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// Where one agent is watched that says itself what it does: all that a listing adds is that the session was renamed.
+pub(super) const SELDOM: Duration = Duration::from_secs(20);
 const AT_MOST: Duration = Duration::from_secs(60);
+/// A redraw that was caught in the middle is over by then.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// After a death tmux needs a moment to know it.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -22,15 +25,8 @@ pub(super) struct Discovered {
     pub(super) target: Target,
     pub(super) state: SocketState,
     pub(super) sessions: BTreeMap<String, Vec<PaneRow>>,
-    /// Panes whose screen was asked for and is the runtime's own.
-    pub(super) recognised: Vec<String>,
-}
-
-/// A pane whose screen would be its runtime's answer.
-#[derive(Debug, Clone)]
-pub(super) struct Screen {
-    pub(super) pane: String,
-    pub(super) runtime: RuntimeName,
+    /// What those panes show that were asked for, by pane.
+    pub(super) screens: BTreeMap<String, String>,
 }
 
 pub(super) struct Discovery {
@@ -62,6 +58,11 @@ impl Discovery {
         self.again_at = self.again_at.min(now + SOON);
     }
 
+    /// A screen changed: it is looked at once more.
+    pub(super) fn second_look(&mut self, now: Instant) {
+        self.again_at = self.again_at.min(now + SECOND_LOOK);
+    }
+
     pub(super) fn due(&self, now: Instant) -> bool {
         !self.running && now >= self.again_at
     }
@@ -69,11 +70,11 @@ impl Discovery {
     pub(super) fn start(
         &mut self,
         targets: Vec<Target>,
-        screens: BTreeMap<SocketName, Vec<Screen>>,
-        now: Instant,
+        screens: BTreeMap<SocketName, Vec<String>>,
+        (now, every): (Instant, Duration),
     ) {
         self.running = true;
-        self.again_at = now + EVERY;
+        self.again_at = now + every;
         let asked: Vec<Target> = targets
             .into_iter()
             .filter(|target| self.patience.get(&target.socket).is_none_or(|(until, _)| now >= *until))
@@ -117,26 +118,11 @@ impl Discovery {
     }
 }
 
-async fn list(target: Target, screens: &[Screen]) -> Discovered {
+async fn list(target: Target, panes: &[String]) -> Discovered {
     let (state, sessions) = sessions(&target).await;
-    let mut recognised = Vec::new();
-    if state == SocketState::Up && !screens.is_empty() {
-        let panes: Vec<String> = screens.iter().map(|screen| screen.pane.clone()).collect();
-        let shown = Server::new(target.socket.clone()).captures(&panes, &mark()).await.unwrap_or_default();
-        for (pane, text) in shown {
-            if screens
-                .iter()
-                .any(|screen| screen.pane == pane && runtimes::screen_is_of(&screen.runtime, &text))
-            {
-                recognised.push(pane);
-            }
-        }
+    let mut screens = BTreeMap::new();
+    if state == SocketState::Up && !panes.is_empty() {
+        screens.extend(Server::new(target.socket.clone()).captures(panes).await.unwrap_or_default());
     }
-    Discovered { target, state, sessions, recognised }
-}
-
-/// A line that no pane can show on purpose, as it is new each time.
-fn mark() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    format!("fleet-{:016x}-", RandomState::new().hash_one(0))
+    Discovered { target, state, sessions, screens }
 }

@@ -4,6 +4,8 @@
 mod agent;
 mod discovery;
 mod planes;
+mod rules;
+mod screen;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +13,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
-use fleet_domain::SocketName;
+use fleet_adapters::screens::RuleBook;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
+use fleet_domain::{RuntimeName, SocketName};
 use fleet_proto::convert::{observation_to_pb, planes_to_pb};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
@@ -48,6 +51,7 @@ pub(crate) struct Watcher {
     agents: BTreeMap<Id, Watched>,
     due: BTreeSet<Id>,
     sources: Sources,
+    rules: BTreeMap<RuntimeName, RuleBook>,
     files: Option<Files>,
     discovery: Discovery,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
@@ -95,6 +99,7 @@ impl Watcher {
             agents: BTreeMap::new(),
             due: BTreeSet::new(),
             sources: Sources::default(),
+            rules: BTreeMap::new(),
             files,
             deaths: mpsc::channel(256),
             uplink,
@@ -115,7 +120,7 @@ impl Watcher {
         let happened = self.wait().await;
         match happened {
             Happened::Sampled => self.sampled(),
-            Happened::Discovered(found) => self.discovered(found),
+            Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
             Happened::Units(plane) => {

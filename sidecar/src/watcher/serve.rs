@@ -16,8 +16,8 @@ use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
-use super::discovery::{Discovered, Screen};
-use super::{Ended, Id, Watcher};
+use super::discovery::{Discovered, EVERY, SELDOM};
+use super::{Ended, Id, Watcher, rules};
 use crate::config::Config;
 use crate::usage::Owner;
 
@@ -83,30 +83,39 @@ impl Watcher {
         if !self.discovery.due(now) {
             return;
         }
-        let mut screens: BTreeMap<SocketName, Vec<Screen>> = BTreeMap::new();
-        for watched in self.agents.values() {
-            let fresh =
-                watched.confirmed.is_some_and(|(at, _)| now.duration_since(at) < watched.interval * 2 / 3);
-            if let (Some(runtime), false) = (watched.answers_by_screen(), fresh) {
-                screens
-                    .entry(watched.id.0.clone())
-                    .or_default()
-                    .push(Screen { pane: watched.row.pane.clone(), runtime });
+        let mut screens: BTreeMap<SocketName, Vec<String>> = BTreeMap::new();
+        for watched in self.agents.values().filter(|watched| watched.wants_look()) {
+            if !self.served_elsewhere(&watched.id) {
+                screens.entry(watched.id.0.clone()).or_default().push(watched.row.pane.clone());
             }
         }
         let targets = self.targets();
-        self.discovery.start(targets, screens, now);
+        let every = if self.tells_itself() { SELDOM } else { EVERY };
+        self.discovery.start(targets, screens, (now, every));
     }
 
-    pub(super) fn discovered(&mut self, found: Vec<Discovered>) {
+    /// One agent is watched, and its own files tell all there is to tell.
+    fn tells_itself(&self) -> bool {
+        self.config.vantage == Vantage::Agent
+            && self.files.is_some()
+            && !self.agents.is_empty()
+            && self.agents.values().all(Watched::tells_itself)
+    }
+
+    pub(super) fn discovered(&mut self, found: &[Discovered]) {
         for one in found {
             self.socket_state(&one.target, &one.state);
             match &one.state {
                 SocketState::Unreachable { why } => self.unreachable(&one.target.socket, why),
-                SocketState::Up | SocketState::Down => self.listed(&one),
+                SocketState::Up | SocketState::Down => self.listed(one),
             }
         }
         self.follow_transcripts();
+        // Something was drawn since the last look, as this listing told: looked at before the next one is due.
+        let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
+        if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
+            self.discovery.second_look(Instant::now());
+        }
         self.list_if_due(Instant::now());
     }
 
@@ -139,10 +148,25 @@ impl Watcher {
             }
             self.due.insert(id);
         }
+        self.look_at_screens(found);
+    }
+
+    /// What was captured, by the rules; a change that was seen once is looked at again soon.
+    fn look_at_screens(&mut self, found: &Discovered) {
+        let now = Instant::now();
         for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
-            if found.recognised.contains(&watched.row.pane) {
-                watched.recognised();
+            let Some(capture) = found.screens.get(&watched.row.pane) else { continue };
+            let Some(runtime) = watched.found.runtime.clone() else { continue };
+            let book = self.rules.entry(runtime.clone()).or_insert_with(|| rules::of(&self.config, &runtime));
+            let Some(rules) = book.rules(runtime.as_str(), None) else {
+                watched.has_no_rules();
+                continue;
+            };
+            if watched.saw(rules, capture, now) {
                 self.due.insert(watched.id.clone());
+            }
+            if watched.wants_second_look() {
+                self.discovery.second_look(now);
             }
         }
     }
@@ -213,6 +237,9 @@ impl Watcher {
         let Some(watched) = self.agents.get_mut(id) else { return };
         let changed = watched.read_native() | watched.read_ending();
         if changed {
+            if watched.wants_look() {
+                self.discovery.second_look(Instant::now());
+            }
             self.due.insert(id.clone());
         }
         self.watch_directories(id);
@@ -253,6 +280,9 @@ impl Watcher {
         };
         for trace in watched.traces() {
             self.sources.follow(trace, &owner);
+        }
+        if watched.read_ending() {
+            self.due.insert(id.clone());
         }
     }
 

@@ -94,11 +94,16 @@ impl Simulated {
             pane: Some(pb::Pane { state: Some(pane) }),
             process: Some(pb::Process { state: Some(process) }),
             runtime: if dead { String::new() } else { "claude".to_owned() },
-            native: (!dead).then_some(pb::Native {
-                state: native as i32,
-                since_ms: Some(1000),
-                source: pb::Source::StateFile as i32,
-            }),
+            native: (!dead)
+                .then(|| pb::Native {
+                    state: native as i32,
+                    since_ms: Some(1000),
+                    source: pb::Source::StateFile as i32,
+                    confirmed_ms: 0,
+                    line: String::new(),
+                })
+                .into_iter()
+                .collect(),
             evidence: self.evidence(),
             heartbeat: (!dead).then_some(pb::Beat {
                 age_ms: 0,

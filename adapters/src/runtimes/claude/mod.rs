@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use fleet_domain::SessionId;
 use fleet_domain::observation::{Evidence, Source};
 
+use super::ending::Ending;
 use super::usage::{self, Candidate};
 use super::{NativeReading, Program, base};
 use crate::procfs::{self, Stat};
@@ -79,59 +80,16 @@ fn transcripts_in(directory: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect()
 }
 
-/// What the end of a transcript says: the newest row that matters, looked for from the end backwards.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ending {
-    /// The conversation stands at this failure.
-    pub failed: Option<transcript::Failed>,
-    /// Model of the last response.
-    pub model: Option<String>,
-}
-
-/// The first look takes the last 64 KiB; where these say nothing, the last megabyte.
-pub fn ending(path: &Path) -> std::io::Result<Ending> {
-    for window in [64 << 10, 1 << 20] {
-        let (ending, whole) = ending_within(path, window)?;
-        if whole || ending.model.is_some() || ending.failed.is_some() {
-            return Ok(ending);
+/// Its state file tells whose turn it is; the transcript, whether the last one failed.
+pub(super) fn fold(ending: &mut Ending, line: &[u8]) {
+    match transcript::parse(line) {
+        transcript::Row::Response(record) if !record.sidechain => {
+            *ending = Ending { model: Some(record.model), ..Ending::default() };
         }
+        transcript::Row::Prompted => ending.failed = None,
+        transcript::Row::Failed(failed) => ending.failed = Some(failed),
+        transcript::Row::Response(_) | transcript::Row::Other | transcript::Row::Unreadable => {}
     }
-    Ok(Ending::default())
-}
-
-fn ending_within(path: &Path, window: u64) -> std::io::Result<(Ending, bool)> {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    let start = length.saturating_sub(window);
-    let mut bytes = vec![0; usize::try_from(length - start).unwrap_or(0)];
-    let read = file.read_at(&mut bytes, start)?;
-    bytes.truncate(read);
-    let mut ending = Ending::default();
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    if start > 0 {
-        lines.next();
-    }
-    for line in lines {
-        match transcript::parse(line) {
-            transcript::Row::Response(record) if !record.sidechain => {
-                ending = Ending { failed: None, model: Some(record.model) };
-            }
-            transcript::Row::Prompted => ending.failed = None,
-            transcript::Row::Failed(failed) => ending.failed = Some(failed),
-            transcript::Row::Response(_) | transcript::Row::Other | transcript::Row::Unreadable => {}
-        }
-    }
-    Ok((ending, start == 0))
-}
-
-/// Its prompt box, or a running turn. A dialog's cursor is the same glyph, but stands below no rule.
-pub(super) fn recognises(screen: &str) -> bool {
-    let last = super::last_lines(screen, 14);
-    let boxed = last.windows(2).any(|pair| pair[0].starts_with("────") && pair[1].starts_with('❯'));
-    let dialog =
-        last.iter().any(|line| line.contains("Enter to confirm") || line.contains("Enter to select"));
-    !dialog && (boxed || last.iter().any(|line| line.contains("esc to interrupt")))
 }
 
 pub(super) fn native(process: &Stat) -> Option<NativeReading> {
@@ -159,6 +117,8 @@ pub fn native_at(config: &Path, process: &Stat, now: std::time::SystemTime) -> O
             state: status,
             since,
             source: Source::StateFile,
+            confirmed: std::time::Duration::ZERO,
+            line: String::new(),
         }),
         evidence: evidence.into_iter().collect(),
         transcript: transcript_path(config, &state.directory, &state.session),

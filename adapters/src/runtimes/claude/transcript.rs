@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use fleet_domain::SessionId;
 use fleet_domain::readiness::StuckKind;
-use fleet_domain::text;
 use fleet_domain::time::Wall;
 use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::{secrets, text};
 use memchr::memmem;
 use serde::Deserialize;
+
+use crate::runtimes::ending::Failed;
 
 /// What a line says to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +26,6 @@ pub enum Row {
     Other,
     /// It should have been readable, and was not.
     Unreadable,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    pub kind: StuckKind,
-    pub line: String,
-    pub at: Option<Wall>,
-    /// When a limit resets.
-    pub until: Option<Wall>,
 }
 
 #[derive(Deserialize)]
@@ -182,7 +175,8 @@ impl Usage {
 fn failure(line: &[u8], timestamp: Option<&str>) -> Row {
     let Ok(row) = serde_json::from_slice::<serde_json::Value>(line) else { return Row::Unreadable };
     let said = row.pointer("/message/content/0/text").or_else(|| row.pointer("/message/content"));
-    let said = text::clean(said.and_then(serde_json::Value::as_str).unwrap_or("API error"), 200);
+    let said = secrets::mask(said.and_then(serde_json::Value::as_str).unwrap_or("API error"));
+    let said = text::clean(&said, 200);
     let quota = row.get("quotaLimits").filter(|quota| !quota.is_null());
     let resets = quota.and_then(|quota| quota.get("resetsAt")).and_then(serde_json::Value::as_i64);
     let kind = match row.get("error").and_then(serde_json::Value::as_str) {

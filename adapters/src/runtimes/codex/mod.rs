@@ -3,8 +3,10 @@
 mod lineage;
 mod places;
 pub mod rollout;
+mod turn;
 
-pub(super) use places::candidates;
+pub(super) use places::{candidates, is_subagent};
+pub(super) use turn::fold;
 
 use super::usage::{Reader, Source};
 use super::{Program, base};
@@ -27,20 +29,4 @@ pub(super) fn whole(path: &std::path::Path) -> Option<Source> {
         Some(root) => Source::with(Reader::Codex(rollout::Reader::of_lineage(&root)), path),
         None => Source::lines(NAME, path),
     }
-}
-
-/// Its prompt box, or a running turn; a list to choose from has numbers behind the same glyph.
-pub(super) fn recognises(screen: &str) -> bool {
-    let last = super::last_lines(screen, 10);
-    let prompt = |line: &&str| {
-        line.strip_prefix('›')
-            .is_some_and(|rest| !rest.trim_start().starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let dialog = last.iter().any(|line| {
-        let line = line.to_ascii_lowercase();
-        line.contains("enter to confirm")
-            || line.contains("enter to continue")
-            || line.contains("enter continue")
-    });
-    !dialog && last.iter().any(|line| prompt(line) || line.contains("esc to interrupt"))
 }

@@ -29,6 +29,9 @@ struct Meta {
     cwd: Option<PathBuf>,
     #[serde(default)]
     timestamp: Option<String>,
+    /// A word, or an object that names a sub-agent's parent.
+    #[serde(default)]
+    source: serde_json::Value,
 }
 
 /// The rollouts that it holds open. Where it holds none, those that a daemon holds or that were lately written, as far as
@@ -85,6 +88,11 @@ fn is_rollout(path: &Path) -> bool {
 
 fn certain(path: PathBuf) -> Option<Candidate> {
     Some(Candidate { source: super::whole(&path)?, evidence: Evidence::Held, began: None })
+}
+
+/// A sub-agent's: whose turn it is there says nothing of the agent.
+pub(in crate::runtimes) fn is_subagent(path: &Path) -> bool {
+    head(path).is_some_and(|meta| meta.source.get("subagent").is_some())
 }
 
 fn in_directory(path: &Path, directory: &Path, evidence: Evidence) -> Option<Candidate> {

@@ -2,8 +2,10 @@
 
 mod places;
 pub mod session;
+mod turn;
 
 pub(super) use places::candidates;
+pub(super) use turn::fold;
 
 use super::{Program, base};
 
@@ -14,9 +16,4 @@ pub(super) fn recognise(program: &Program<'_>) -> bool {
         Some(script) => base(script) == NAME || script.contains("/pi-coding-agent/"),
         None => program.name() == NAME && program.comm != "sh",
     }
-}
-
-/// The box is drawn as two rules with the footer below them.
-pub(super) fn recognises(screen: &str) -> bool {
-    super::last_lines(screen, 16).iter().filter(|line| line.starts_with("────")).count() >= 2
 }

@@ -1,0 +1,275 @@
+//! Where things stand on a screen: the box that takes the next prompt, what is drawn above and below it, and the
+//! blocks of the conversation. How each runtime draws its box is data ([`Shape`]).
+
+use std::ops::Range;
+
+use regex_lite::Regex;
+
+use super::grid::{Grid, Row};
+
+/// How a runtime draws the box that takes the next prompt.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Between two edges; its first row matches `first`, where there is such a mark.
+    Ruled { edge: Regex, first: Option<Regex> },
+    /// Begins at a mark and ends at a blank row; nothing of the conversation stands below it.
+    Marked { first: Regex, not: Option<Regex> },
+    /// Behind a bar at the left, closed by a foot.
+    Barred { bar: String, foot: Regex },
+}
+
+/// How the blocks of a conversation are told apart.
+#[derive(Debug, Clone)]
+pub enum Block {
+    /// By the look of their first row.
+    Begins(Regex),
+    /// By blank rows.
+    Paragraphs,
+}
+
+impl Block {
+    fn begins(&self, grid: &Grid, at: usize) -> bool {
+        let text = |at: usize| grid.rows.get(at).map_or("", |row| row.text.as_str());
+        match self {
+            Self::Begins(first) => first.is_match(text(at)),
+            Self::Paragraphs => !text(at).is_empty() && (at == 0 || text(at - 1).is_empty()),
+        }
+    }
+}
+
+/// What a runtime's screens have in common.
+#[derive(Debug, Clone)]
+pub struct Drawing {
+    pub shape: Shape,
+    /// What begins a block of the conversation.
+    pub block: Block,
+    /// A row that begins what the user said.
+    pub prompt: Option<Regex>,
+    /// A block that only closes a turn: it is passed over where the turn's outcome is asked for.
+    pub closing: Option<Regex>,
+    /// Suggestions that are no draft, for captures without attributes.
+    pub ghosts: Vec<Regex>,
+}
+
+/// What part of a screen a condition looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Region {
+    /// The terminal's title.
+    Title,
+    /// All rows: for what no conversation can print.
+    Screen,
+    /// What stands in the box.
+    Composer,
+    /// Below the box.
+    Footer,
+    /// Above the box, from the user's last prompt on.
+    Turn,
+    /// Above the box, the last block.
+    Last,
+    /// The last block that is not a closing one.
+    Outcome,
+    /// The last rows of a screen without a box: what stands instead of it.
+    Dialog,
+    /// The last rows with text of the whole screen.
+    End,
+}
+
+impl Region {
+    pub const ALL: [Self; 9] = [
+        Self::Title,
+        Self::Screen,
+        Self::Composer,
+        Self::Footer,
+        Self::Turn,
+        Self::Last,
+        Self::Outcome,
+        Self::Dialog,
+        Self::End,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Screen => "screen",
+            Self::Composer => "composer",
+            Self::Footer => "footer",
+            Self::Turn => "turn",
+            Self::Last => "last",
+            Self::Outcome => "outcome",
+            Self::Dialog => "dialog",
+            Self::End => "end",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|region| region.as_str() == word)
+    }
+}
+
+/// Columns up to which a terminal wraps the runtimes' own sentences.
+const NARROW: usize = 72;
+/// Rows of a dialog, at most: a long list with a preview is as high as a terminal.
+const DIALOG_ROWS: usize = 45;
+/// Rows of the end: key hints wrap on a narrow terminal.
+const END_ROWS: usize = 4;
+/// Rows below a marked box, at most.
+const FOOTER_ROWS: usize = 8;
+
+/// A screen taken apart.
+#[derive(Debug)]
+pub(super) struct Layout<'g> {
+    grid: &'g Grid,
+    title: Row,
+    composer: Option<Composer>,
+    turn: Range<usize>,
+    last: Range<usize>,
+    outcome: Range<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Composer {
+    /// The rows with its text.
+    inside: Range<usize>,
+    /// The first row that belongs to it, its edge included, and the first that does not any more.
+    outside: Range<usize>,
+    draft: bool,
+}
+
+impl<'g> Layout<'g> {
+    pub(super) fn of(grid: &'g Grid, title: &str, drawing: &Drawing) -> Self {
+        let title = Grid::parse(title).rows.into_iter().next().unwrap_or_default();
+        let composer = find(grid, drawing);
+        let above = 0..composer.as_ref().map_or(0, |composer| composer.outside.start);
+        let prompted =
+            |at: usize| drawing.prompt.as_ref().is_some_and(|prompt| prompt.is_match(&grid.rows[at].text));
+        let turn = from_last(above, prompted);
+        let last = from_last(turn.clone(), |at| drawing.block.begins(grid, at));
+        let outcome = outcome(grid, &turn, &last, drawing);
+        Self { grid, title, composer, turn, last, outcome }
+    }
+
+    pub(super) fn has_composer(&self) -> bool {
+        self.composer.is_some()
+    }
+
+    /// Sentences of the runtime's own are wrapped here.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.grid.rows.iter().all(|row| row.text.chars().count() <= NARROW)
+    }
+
+    /// Unsent text of a human in the box; nothing where there is no box.
+    pub(super) fn draft(&self) -> Option<bool> {
+        self.composer.as_ref().map(|composer| composer.draft)
+    }
+
+    /// The rows of a region that have text.
+    pub(super) fn rows(&self, region: Region) -> Vec<&Row> {
+        let rows = &self.grid.rows;
+        let range = |range: Range<usize>| {
+            rows.get(range).unwrap_or_default().iter().filter(|row| !row.is_blank()).collect::<Vec<_>>()
+        };
+        match (region, &self.composer) {
+            (Region::Title, _) => vec![&self.title],
+            (Region::Screen, _) => range(0..rows.len()),
+            (Region::End, _) => cut(range(0..rows.len()), END_ROWS),
+            (Region::Dialog, None) => cut(range(0..rows.len()), DIALOG_ROWS),
+            (Region::Composer, Some(composer)) => range(composer.inside.clone()),
+            (Region::Footer, Some(composer)) => range(composer.outside.end..rows.len()),
+            (Region::Turn, Some(_)) => range(self.turn.clone()),
+            (Region::Last, Some(_)) => range(self.last.clone()),
+            (Region::Outcome, Some(_)) => range(self.outcome.clone()),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn cut(mut rows: Vec<&Row>, count: usize) -> Vec<&Row> {
+    rows.split_off(rows.len().saturating_sub(count))
+}
+
+/// From the last row that begins something to the end; the whole range where none does.
+fn from_last(range: Range<usize>, begins: impl Fn(usize) -> bool) -> Range<usize> {
+    let start = range.clone().rev().find(|at| begins(*at));
+    start.unwrap_or(range.start)..range.end
+}
+
+fn outcome(grid: &Grid, turn: &Range<usize>, last: &Range<usize>, drawing: &Drawing) -> Range<usize> {
+    let closes = |range: &Range<usize>| {
+        let first = grid.rows.get(range.start).map_or("", |row| row.text.as_str());
+        drawing.closing.as_ref().is_some_and(|closing| closing.is_match(first))
+    };
+    let mut block = last.clone();
+    while closes(&block) && block.start > turn.start {
+        block = from_last(turn.start..block.start, |at| drawing.block.begins(grid, at));
+    }
+    block
+}
+
+fn find(grid: &Grid, drawing: &Drawing) -> Option<Composer> {
+    let (inside, outside) = match &drawing.shape {
+        Shape::Ruled { edge, first } => ruled(grid, edge, first.as_ref()),
+        Shape::Marked { first, not } => marked(grid, first, not.as_ref(), &drawing.block),
+        Shape::Barred { bar, foot } => barred(grid, bar, foot),
+    }?;
+    let draft = has_draft(grid, inside.clone(), drawing);
+    Some(Composer { inside, outside, draft })
+}
+
+type Found = Option<(Range<usize>, Range<usize>)>;
+
+fn ruled(grid: &Grid, edge: &Regex, first: Option<&Regex>) -> Found {
+    let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_match(&grid.rows[*at].text)).collect();
+    // From the bottom: the first pair of edges whose first row carries the mark. A draft may hold lines that look like
+    // an edge.
+    let bottom = *edges.last()?;
+    let marked = |top: usize| {
+        first.is_none_or(|first| grid.rows.get(top + 1).is_some_and(|row| first.is_match(&row.text)))
+    };
+    let top = edges.iter().rev().skip(1).copied().find(|top| marked(*top))?;
+    // Behind a mark, further rows are indented: others are a conversation below a box that was left painted.
+    let indented = |row: &Row| row.is_blank() || row.text.starts_with(' ');
+    if first.is_some() && !grid.rows[(top + 2).min(bottom)..bottom].iter().all(indented) {
+        return None;
+    }
+    Some((top + 1..bottom, top..bottom + 1))
+}
+
+fn marked(grid: &Grid, first: &Regex, not: Option<&Regex>, block: &Block) -> Found {
+    let top = (0..grid.rows.len()).rev().find(|at| {
+        let text = &grid.rows[*at].text;
+        first.is_match(text) || block.begins(grid, *at)
+    })?;
+    let text = &grid.rows[top].text;
+    if !first.is_match(text) || not.is_some_and(|not| not.is_match(text)) {
+        return None;
+    }
+    let end = (top..grid.rows.len()).find(|at| grid.rows[*at].is_blank()).unwrap_or(grid.rows.len());
+    let below = grid.rows[end..].iter().filter(|row| !row.is_blank()).count();
+    (below <= FOOTER_ROWS).then_some((top..end, top..end))
+}
+
+fn barred(grid: &Grid, bar: &str, foot: &Regex) -> Found {
+    let end = (0..grid.rows.len()).rev().find(|at| foot.is_match(&grid.rows[*at].text))?;
+    let column = grid.rows[end].text.chars().take_while(|c| *c == ' ').count();
+    let behind_bar = |row: &Row| {
+        let rest: String = row.text.chars().skip(column).collect();
+        row.text.chars().take(column).all(|c| c == ' ') && rest.starts_with(bar)
+    };
+    let above = grid.rows[..end].iter().rev().take_while(|row| behind_bar(row)).count();
+    (above > 0).then_some((end - above..end, end - above..end + 1))
+}
+
+fn has_draft(grid: &Grid, inside: Range<usize>, drawing: &Drawing) -> bool {
+    let rows = grid.rows.get(inside).unwrap_or_default();
+    // A barred box ends in the line that names agent and model.
+    let rows = match &drawing.shape {
+        Shape::Barred { .. } => rows.split_last().map_or(rows, |(_, text)| text),
+        _ => rows,
+    };
+    rows.iter().any(|row| {
+        let shown = if grid.attributed { row.bold_text() } else { row.text.clone() };
+        let text = shown.trim_start_matches(|c: char| !c.is_alphanumeric() && !c.is_ascii_punctuation());
+        let text = text.strip_prefix(['>', '!']).unwrap_or(text).trim();
+        !text.is_empty() && !drawing.ghosts.iter().any(|ghost| ghost.is_match(text))
+    })
+}

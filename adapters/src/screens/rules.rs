@@ -1,0 +1,272 @@
+//! Rules over regions, in order: the first that holds decides. What no rule knows is unknown.
+
+use fleet_domain::observation::{NativeState, StuckKind};
+use fleet_domain::{secrets, text};
+use regex_lite::Regex;
+
+use super::grid::{Grid, Row};
+use super::layout::{Drawing, Layout, Region};
+use super::reset;
+
+/// Characters of an evidence line.
+const LINE: usize = 200;
+
+/// What a screen shows, in the words of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shows {
+    /// A turn runs.
+    Turn,
+    /// A turn runs, and its last request failed and is sent again.
+    Retrying,
+    /// The turn is over, what it started goes on.
+    Background,
+    /// The turn is over and the box takes a prompt.
+    Prompt,
+    Stuck(StuckKind),
+    /// A shell has the terminal.
+    Exited,
+}
+
+impl Shows {
+    pub const WORKING: [Self; 3] = [Self::Turn, Self::Retrying, Self::Background];
+
+    /// One of working, available, stuck, dead.
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Turn | Self::Retrying | Self::Background => "working",
+            Self::Prompt => "available",
+            Self::Stuck(_) => "stuck",
+            Self::Exited => "dead",
+        }
+    }
+
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Retrying => "retrying",
+            Self::Background => "background",
+            Self::Prompt => "prompt",
+            Self::Stuck(kind) => kind.as_str(),
+            Self::Exited => "exited",
+        }
+    }
+
+    /// Something else stands where a prompt would be written.
+    fn takes_the_box(self) -> bool {
+        matches!(
+            self,
+            Self::Exited
+                | Self::Stuck(
+                    StuckKind::Trust | StuckKind::Dialog | StuckKind::Permission | StuckKind::Question
+                )
+        )
+    }
+
+    /// Whose turn it is; nothing where something is in the way.
+    pub fn native(self) -> Option<NativeState> {
+        match self {
+            Self::Turn | Self::Retrying => Some(NativeState::Busy),
+            Self::Background => Some(NativeState::Background),
+            Self::Prompt => Some(NativeState::TurnEnded),
+            Self::Stuck(_) | Self::Exited => None,
+        }
+    }
+
+    /// From `state/kind`, as a rule file says it.
+    pub fn parse(words: &str) -> Option<Self> {
+        let all = Self::WORKING.into_iter().chain([Self::Prompt, Self::Exited]);
+        let stuck = StuckKind::ALL.into_iter().map(Self::Stuck);
+        all.chain(stuck).find(|shows| {
+            words.split_once('/').is_some_and(|(state, kind)| state == shows.state() && kind == shows.kind())
+        })
+    }
+}
+
+/// What must be so with the box for a rule to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Composer {
+    Present,
+    Absent,
+}
+
+/// A pattern that must, or must not, be found in one of some regions.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    pub regions: Vec<Region>,
+    pub pattern: Regex,
+}
+
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub name: String,
+    pub shows: Shows,
+    pub composer: Option<Composer>,
+    pub all: Vec<Condition>,
+    pub none: Vec<Condition>,
+    /// Where the screen says what it is about, such as the command that waits for a yes: the first that is found is
+    /// the line that people are shown.
+    pub tell: Vec<Tell>,
+}
+
+/// A row that says what a dialog is about.
+#[derive(Debug, Clone)]
+pub struct Tell {
+    pub region: Region,
+    pub pattern: Regex,
+    /// Not the row that matches but the one below it.
+    pub below: bool,
+}
+
+/// The rules for one runtime's screens.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub runtime: String,
+    pub versions: Versions,
+    pub drawing: Drawing,
+    pub rules: Vec<Rule>,
+}
+
+/// Versions that a file is for: from the first on, below the second.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    pub from: Option<Vec<u64>>,
+    pub below: Option<Vec<u64>>,
+}
+
+impl Versions {
+    /// True where the version lies within; an unknown one lies in every range without an upper end.
+    pub fn contain(&self, version: Option<&[u64]>) -> bool {
+        match version {
+            None => self.below.is_none(),
+            Some(version) => {
+                self.from.as_ref().is_none_or(|from| from.as_slice() <= version)
+                    && self.below.as_ref().is_none_or(|below| version < below.as_slice())
+            }
+        }
+    }
+}
+
+/// One piece of evidence: the rule, where it looked, the line that it found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub rule: String,
+    pub region: Region,
+    pub line: String,
+}
+
+/// What the rules make of a screen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// Nothing where no rule holds: unknown.
+    pub shows: Option<Shows>,
+    pub evidence: Vec<Sighting>,
+    /// A human's unsent text stands in the box; nothing where there is no box.
+    pub draft: Option<bool>,
+    /// A limit's reset, as the screen words it.
+    pub reset: Option<reset::Said>,
+}
+
+impl Sight {
+    /// True where both say the same, however the spinner stands.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.shows == other.shows
+    }
+
+    /// The line that shows it; empty where only the box does.
+    pub fn line(&self) -> &str {
+        self.evidence.first().map_or("", |seen| seen.line.as_str())
+    }
+}
+
+impl Rules {
+    /// What this screen shows. `title` is the terminal's, empty where it is not known.
+    pub fn judge(&self, grid: &Grid, title: &str) -> Sight {
+        let layout = Layout::of(grid, title, &self.drawing);
+        let draft = layout.draft();
+        for rule in &self.rules {
+            if let Some(evidence) = rule.holds(&layout) {
+                let limit = rule.shows == Shows::Stuck(StuckKind::UsageLimit);
+                let reset = limit.then(|| reset_in(&layout)).flatten();
+                let draft = draft.filter(|_| !rule.shows.takes_the_box());
+                return Sight { shows: Some(rule.shows), evidence, draft, reset };
+            }
+        }
+        Sight { draft, ..Sight::default() }
+    }
+}
+
+impl Rule {
+    fn holds(&self, layout: &Layout<'_>) -> Option<Vec<Sighting>> {
+        let composer = match self.composer {
+            None => true,
+            Some(Composer::Present) => layout.has_composer(),
+            Some(Composer::Absent) => !layout.has_composer(),
+        };
+        if !composer || self.none.iter().any(|condition| condition.find(layout).is_some()) {
+            return None;
+        }
+        let sighting = |(region, line)| Sighting { rule: self.name.clone(), region, line };
+        let found: Option<Vec<Sighting>> =
+            self.all.iter().map(|condition| condition.find(layout).map(sighting)).collect();
+        let told = self.tell.iter().find_map(|tell| tell.find(layout)).map(sighting);
+        found.map(|found| told.into_iter().chain(found).collect())
+    }
+}
+
+impl Condition {
+    /// The first place where it is found: a row, else words that a narrow terminal wrapped onto several.
+    fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
+        self.regions.iter().find_map(|region| {
+            let rows = layout.rows(*region);
+            let row = rows.iter().find(|row| self.pattern.is_match(&row.text)).map(|row| row.text.clone());
+            let wrapped = || joined(&rows).into_iter().find(|text| self.pattern.is_match(text));
+            let line = row.or_else(|| layout.is_narrow().then(wrapped).flatten())?;
+            Some((*region, shown(&line)))
+        })
+    }
+}
+
+impl Tell {
+    /// What is told; of a pattern with a group, the group.
+    fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
+        let rows = layout.rows(self.region);
+        let matches = |row: &&Row| self.pattern.is_match(&row.text);
+        // What stands below a heading, stands below the first; of what matches itself, the last is what is asked now.
+        let at = if self.below { rows.iter().position(matches) } else { rows.iter().rposition(matches) }?;
+        let row = rows.get(if self.below { at + 1 } else { at })?;
+        let found = self.pattern.captures(&row.text).filter(|_| !self.below);
+        let part = found.and_then(|found| found.get(1)).map_or(row.text.as_str(), |group| group.as_str());
+        Some((self.region, shown(part)))
+    }
+}
+
+/// A row as people are shown it: its frame and its glyph left out, secrets masked.
+fn shown(row: &str) -> String {
+    let frame = |c: char| c == ' ' || ('\u{2500}'..='\u{259f}').contains(&c);
+    let glyph = |c: char| frame(c) || matches!(c, '●' | '■' | '•' | '◦' | '⎿' | '⬝' | '⚠' | '△' | '❯' | '›');
+    let bare = row.trim_start_matches(glyph).trim_end_matches(frame);
+    text::clean(&secrets::mask(bare), LINE)
+}
+
+/// Each row with the two that follow, as one line, frames left out.
+fn joined(rows: &[&Row]) -> Vec<String> {
+    let bare = |row: &&Row| {
+        row.text.trim_matches(|c: char| c == ' ' || ('\u{2500}'..='\u{259f}').contains(&c)).to_owned()
+    };
+    (0..rows.len().saturating_sub(1))
+        .map(|at| {
+            let first = rows[at].text.trim_end().to_owned();
+            let rest: Vec<String> = rows[at + 1..rows.len().min(at + 3)].iter().map(bare).collect();
+            format!("{first} {}", rest.join(" "))
+        })
+        .collect()
+}
+
+fn reset_in(layout: &Layout<'_>) -> Option<reset::Said> {
+    let regions = [Region::Outcome, Region::Last, Region::Footer, Region::Dialog, Region::Turn];
+    regions.iter().find_map(|region| {
+        let rows = layout.rows(*region);
+        let lines = rows.iter().rev().map(|row| row.text.clone());
+        lines.chain(joined(&rows)).find_map(|line| reset::find(&line))
+    })
+}

@@ -1,0 +1,21 @@
+//! The rules for reading screens: the user's own before the shipped.
+
+use fleet_adapters::screens::RuleBook;
+use fleet_framework::{Home, screens};
+
+use crate::error::{Code, Failure};
+use crate::output;
+
+/// Mistakes in the user's files are told, and those files left out.
+pub fn book() -> Result<RuleBook, Failure> {
+    let own = match Home::from_env() {
+        Ok(home) => screens::own(&home.screens())
+            .map_err(|(path, error)| Failure::new(Code::Failure, format!("{}: {error}", path.display())))?,
+        Err(_) => Vec::new(),
+    };
+    let names: Vec<String> = own.iter().map(|(path, _)| path.display().to_string()).collect();
+    let users = names.iter().zip(&own).map(|(name, (_, text))| (name.as_str(), text.as_str()));
+    let (book, bad) = RuleBook::read(users.chain(screens::SHIPPED));
+    bad.iter().for_each(|bad| output::note(&bad.to_string()));
+    Ok(book)
+}

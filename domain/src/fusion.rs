@@ -1,0 +1,231 @@
+//! Which of several signals leads. One table, here and in docs/state.md:
+//!
+//! ```text
+//! whose turn it is   1. state file, runtime's own server   they tell what holds; of two the later
+//!                    2. hook, transcript                   they tell a moment; of two the later
+//!                    3. screen                             after two looks that agree
+//! what is in the way evidence holds while it is confirmed, a limit until its reset
+//!                    a state file or hook that says busy overrules what transcript and screen hold against it
+//!                    a kind that says more ("question") refines one that says less ("a dialog is open")
+//! ```
+//!
+//! A signal that nobody confirmed for three heartbeat intervals counts no more. What is overruled is still shown.
+
+use std::time::Duration;
+
+use crate::heartbeat;
+use crate::observation::{NativeState, Source, StuckKind};
+use crate::readiness::{EvidenceSignal, NativeSignal, Signals, Thresholds};
+use crate::time::Mono;
+
+/// The signal that says whose turn it is.
+pub fn leading<'s>(signals: &'s Signals, thresholds: &Thresholds, now: Mono) -> Option<&'s NativeSignal> {
+    let fresh =
+        signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
+    fresh.max_by_key(|native| {
+        (std::cmp::Reverse(class(native.source)), native.since, std::cmp::Reverse(native.source))
+    })
+}
+
+/// Smaller leads.
+fn class(source: Source) -> u8 {
+    match source {
+        Source::StateFile | Source::Api => 0,
+        Source::Hook | Source::Transcript => 1,
+        Source::Screen => 2,
+        Source::Process | Source::HeartbeatFile | Source::Tmux => 3,
+    }
+}
+
+/// The evidence that holds, overruled or not.
+pub fn holding(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Vec<EvidenceSignal> {
+    let holds = |evidence: &&EvidenceSignal| match evidence.until {
+        Some(reset) => now < reset,
+        None => now <= lapses_at(evidence.confirmed, signals, thresholds),
+    };
+    signals.evidence.iter().filter(holds).cloned().collect()
+}
+
+/// Of the evidence that holds, what decides.
+pub fn deciding<'e>(
+    holding: &'e [EvidenceSignal],
+    leading: Option<&NativeSignal>,
+) -> Option<&'e EvidenceSignal> {
+    let counts = |evidence: &&EvidenceSignal| !leading.is_some_and(|leading| overrules(leading, evidence));
+    let refined = holding.iter().any(|evidence| {
+        evidence.source == Source::Screen
+            && !matches!(evidence.kind, StuckKind::Dialog | StuckKind::Permission)
+    });
+    let says_less = |evidence: &EvidenceSignal| {
+        evidence.kind == StuckKind::Dialog
+            || (refined && evidence.kind == StuckKind::Permission && evidence.source == Source::StateFile)
+    };
+    holding.iter().filter(counts).min_by_key(|evidence| (says_less(evidence), evidence.source, evidence.kind))
+}
+
+/// The evidence, what decided first; of the same kind the screen goes before it, as it names what is asked.
+pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Vec<EvidenceSignal> {
+    let rank =
+        |evidence: &EvidenceSignal| (evidence.kind != deciding.kind, evidence.source != Source::Screen);
+    let mut sorted = holding.to_vec();
+    sorted.sort_by_key(rank);
+    sorted
+}
+
+/// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it.
+fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
+    matches!(leading.state, NativeState::Busy | NativeState::Background)
+        && matches!(leading.source, Source::StateFile | Source::Hook)
+        && matches!(evidence.source, Source::Transcript | Source::Screen)
+}
+
+/// The last moment at which something confirmed then still counts.
+pub fn lapses_at(confirmed: Mono, signals: &Signals, thresholds: &Thresholds) -> Mono {
+    let interval = signals.heartbeat.map_or(heartbeat::DEFAULT_INTERVAL, |beat| beat.interval);
+    confirmed.plus(interval.saturating_mul(thresholds.evidence_intervals))
+}
+
+/// What a screen shows, once two looks in a row agree: a redraw caught in the middle changes nothing. The first look
+/// of all is taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steady<T> {
+    held: Option<(T, Mono)>,
+    /// Seen once, and when first.
+    candidate: Option<(T, Mono)>,
+    looked: Option<Mono>,
+}
+
+impl<T> Default for Steady<T> {
+    fn default() -> Self {
+        Self { held: None, candidate: None, looked: None }
+    }
+}
+
+impl<T: PartialEq> Steady<T> {
+    /// Takes in a look; `same` tells whether two sights say the same. True when what is held became another.
+    pub fn look(&mut self, seen: T, at: Mono, same: impl Fn(&T, &T) -> bool) -> bool {
+        self.looked = Some(at);
+        match (&mut self.held, &mut self.candidate) {
+            (None, _) => {
+                self.held = Some((seen, at));
+                true
+            }
+            (Some((held, _)), candidate) if same(held, &seen) => {
+                *held = seen;
+                *candidate = None;
+                false
+            }
+            (Some(_), Some((candidate, since))) if same(candidate, &seen) => {
+                self.held = Some((seen, *since));
+                self.candidate = None;
+                true
+            }
+            (Some(_), candidate) => {
+                *candidate = Some((seen, at));
+                false
+            }
+        }
+    }
+
+    /// What is held, and since which look.
+    pub fn held(&self) -> Option<(&T, Mono)> {
+        self.held.as_ref().map(|(seen, since)| (seen, *since))
+    }
+
+    /// A second look would decide something.
+    pub fn wants_another(&self) -> bool {
+        self.candidate.is_some()
+    }
+
+    /// How long ago the last look was.
+    pub fn age(&self, now: Mono) -> Option<Duration> {
+        self.looked.map(|at| at.age_at(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn native(state: NativeState, source: Source, since: i64) -> NativeSignal {
+        NativeSignal { state, since: Some(Mono(since)), source, confirmed: Mono(100) }
+    }
+
+    fn evidence(kind: StuckKind, source: Source) -> EvidenceSignal {
+        EvidenceSignal { kind, line: String::new(), source, since: None, confirmed: Mono(100), until: None }
+    }
+
+    fn lead(native: Vec<NativeSignal>, now: i64) -> Option<(NativeState, Source)> {
+        let signals = Signals { native, ..Signals::unknown() };
+        leading(&signals, &Thresholds::default(), Mono(now)).map(|native| (native.state, native.source))
+    }
+
+    #[test]
+    fn a_state_file_leads_over_moments_and_of_two_moments_the_later() {
+        let hook = native(NativeState::Busy, Source::Hook, 10);
+        let transcript = native(NativeState::TurnEnded, Source::Transcript, 20);
+        let screen = native(NativeState::Background, Source::Screen, 30);
+        let file = native(NativeState::Waiting, Source::StateFile, 1);
+        assert_eq!(
+            lead(vec![screen, hook, transcript], 100),
+            Some((NativeState::TurnEnded, Source::Transcript))
+        );
+        assert_eq!(lead(vec![hook, screen], 100), Some((NativeState::Busy, Source::Hook)));
+        assert_eq!(lead(vec![transcript, file, hook], 100), Some((NativeState::Waiting, Source::StateFile)));
+        assert_eq!(lead(vec![screen], 45_100), Some((NativeState::Background, Source::Screen)));
+        assert_eq!(lead(vec![screen], 45_101), None);
+    }
+
+    #[test]
+    fn a_busy_state_file_overrules_the_screen_and_a_busy_server_does_not() {
+        let seen = [evidence(StuckKind::Permission, Source::Screen)];
+        let file = native(NativeState::Busy, Source::StateFile, 1);
+        let server = native(NativeState::Busy, Source::Api, 1);
+        assert_eq!(deciding(&seen, Some(&file)), None);
+        assert_eq!(deciding(&seen, Some(&server)), Some(&seen[0]));
+        let own = [evidence(StuckKind::Permission, Source::StateFile)];
+        assert_eq!(deciding(&own, Some(&file)), Some(&own[0]));
+    }
+
+    #[test]
+    fn a_kind_that_says_more_refines_one_that_says_less() {
+        let both =
+            [evidence(StuckKind::Dialog, Source::StateFile), evidence(StuckKind::UsageLimit, Source::Screen)];
+        assert_eq!(deciding(&both, None), Some(&both[1]));
+        let asked = [
+            evidence(StuckKind::Permission, Source::StateFile),
+            evidence(StuckKind::Question, Source::Screen),
+        ];
+        assert_eq!(deciding(&asked, None), Some(&asked[1]));
+        let same = [
+            evidence(StuckKind::Permission, Source::Screen),
+            evidence(StuckKind::Permission, Source::StateFile),
+        ];
+        assert_eq!(deciding(&same, None), Some(&same[1]));
+    }
+
+    #[test]
+    fn what_is_asked_is_told_by_the_screen_and_what_failed_by_the_transcript() {
+        let first = |kind, sources: [Source; 2]| {
+            let both = sources.map(|source| evidence(kind, source));
+            most_telling(&both, &both[0])[0].source
+        };
+        assert_eq!(first(StuckKind::Permission, [Source::StateFile, Source::Screen]), Source::Screen);
+        assert_eq!(first(StuckKind::Error, [Source::Screen, Source::Transcript]), Source::Transcript);
+    }
+
+    #[test]
+    fn a_change_must_be_seen_twice_and_the_first_look_counts() {
+        let mut steady = Steady::default();
+        let same = |a: &u8, b: &u8| a == b;
+        assert!(steady.look(1, Mono(0), same));
+        assert!(!steady.look(2, Mono(10), same));
+        assert!(steady.wants_another());
+        assert!(!steady.look(3, Mono(20), same));
+        assert!(!steady.look(1, Mono(30), same));
+        assert!(!steady.look(2, Mono(40), same));
+        assert!(steady.look(2, Mono(50), same));
+        assert_eq!(steady.held(), Some((&2, Mono(40))));
+        assert_eq!(steady.age(Mono(60)), Some(Duration::from_millis(10)));
+    }
+}

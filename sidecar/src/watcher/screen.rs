@@ -1,0 +1,110 @@
+//! One session's screen: when to look at it, and what it said.
+//!
+//! A look costs tmux something, so it is spent only where it can tell more than the runtime itself does, and only after
+//! something was drawn: a screen on which nothing was drawn says what it said.
+
+use std::time::Instant;
+
+use fleet_adapters::look;
+use fleet_adapters::screens::{Grid, Rules, Sight};
+use fleet_domain::fusion::Steady;
+use fleet_domain::observation::{Evidence, Native, NativeState};
+use fleet_domain::{Mono, Wall};
+
+#[derive(Default)]
+pub(super) struct Watch {
+    sight: Steady<Sight>,
+    /// When the last look was.
+    looked: Option<Wall>,
+    /// It was looked at, or known to be as it was then.
+    confirmed: Option<Instant>,
+    /// Nobody knows how this runtime draws.
+    without_rules: bool,
+    origin: Option<Instant>,
+}
+
+impl Watch {
+    /// Whether a look can tell something. `native` is what the runtime itself says, `drawn` tmux's time of the last
+    /// drawing.
+    pub(super) fn wants_look(&self, native: Option<NativeState>, drawn: Option<i64>) -> bool {
+        // A runtime that says it is busy would say so too if it waited.
+        if self.without_rules || matches!(native, Some(NativeState::Busy | NativeState::Background)) {
+            return false;
+        }
+        self.sight.wants_another() || !self.is_as_looked_at(drawn)
+    }
+
+    /// Nothing was drawn since the last look. tmux tells to the second when something was, so what was drawn in the
+    /// second of the look may have come after it.
+    fn is_as_looked_at(&self, drawn: Option<i64>) -> bool {
+        self.looked.zip(drawn).is_some_and(|(looked, drawn)| drawn < looked.0.div_euclid(1000))
+    }
+
+    pub(super) fn has_no_rules(&mut self) {
+        self.without_rules = true;
+    }
+
+    pub(super) fn wants_second_look(&self) -> bool {
+        self.sight.wants_another()
+    }
+
+    /// Takes in a capture; true when what is held became another.
+    pub(super) fn saw(
+        &mut self,
+        rules: &Rules,
+        (title, capture): (&str, &str),
+        now: Instant,
+        wall: Wall,
+    ) -> bool {
+        let sight = rules.judge(&Grid::parse(capture), title);
+        let at = self.mono(now);
+        self.looked = Some(wall);
+        self.confirmed = Some(now);
+        // What was no screen of the runtime's yet is no state that could be clung to.
+        if self.sight.held().is_some_and(|(held, _)| held.shows.is_none()) {
+            self.sight = Steady::default();
+        }
+        self.sight.look(sight, at, Sight::agrees)
+    }
+
+    /// tmux just said when something was last drawn: before the last look, all is as it was then.
+    pub(super) fn still(&mut self, drawn: Option<i64>, now: Instant) {
+        if self.is_as_looked_at(drawn) {
+            self.confirmed = Some(now);
+        }
+    }
+
+    /// Another program has the pane.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The screen is one that the runtime draws.
+    pub(super) fn recognised(&self) -> Option<Instant> {
+        let (sight, _) = self.sight.held()?;
+        sight.shows.and(self.confirmed)
+    }
+
+    pub(super) fn draft(&self) -> Option<bool> {
+        self.sight.held().and_then(|(sight, _)| sight.draft)
+    }
+
+    /// Whose turn it is, or what is in the way.
+    pub(super) fn says(&self, now: Instant, wall: Wall) -> (Option<Native>, Option<Evidence>) {
+        let (Some((sight, since)), Some(confirmed), Some(origin)) =
+            (self.sight.held(), self.confirmed, self.origin)
+        else {
+            return (None, None);
+        };
+        let since = since.age_at(mono(origin, now));
+        look::seen(sight, since, now.duration_since(confirmed), wall)
+    }
+
+    fn mono(&mut self, now: Instant) -> Mono {
+        mono(*self.origin.get_or_insert(now), now)
+    }
+}
+
+fn mono(origin: Instant, now: Instant) -> Mono {
+    Mono(i64::try_from(now.duration_since(origin).as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,79 @@
+//! `fleet wait` and `fleet capture` as a person types them, with a scripted agent.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use anyhow::ensure;
+use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions};
+use fleet_testkit::fleet::{self, PATIENCE, collector, sidecar, wait_for_state, write_roster};
+use fleet_testkit::home::TestHome;
+use fleet_testkit::tmux::PrivateTmux;
+use fleet_testkit::wait::wait_until;
+use serde_json::Value;
+
+struct World {
+    _tmux: PrivateTmux,
+    home: TestHome,
+}
+
+fn world() -> (World, ScriptedAgent) {
+    let home = TestHome::new().unwrap();
+    let tmux = PrivateTmux::named(&home, "mosaic-fleet").unwrap();
+    write_roster(
+        &home,
+        "version: 1\ntmux: {socket_name: mosaic-fleet}\nagents:\n  - {name: coder0, runtime: claude}\n",
+    )
+    .unwrap();
+    let agent = ScriptedAgent::launch(&tmux, &home, "coder0", &ScriptedOptions::default()).unwrap();
+    (World { _tmux: tmux, home }, agent)
+}
+
+#[test]
+fn wait_ends_when_it_is_so_and_says_when_it_is_not() {
+    let (world, mut agent) = world();
+    let _collector = collector(&world.home, "off").unwrap();
+    let _sidecar = sidecar(&world.home, &["--host"]).unwrap();
+    let wait = |args: &[&str]| {
+        let args: Vec<&str> = ["wait"].into_iter().chain(args.iter().copied()).collect();
+        fleet::fleet(&world.home, &args).unwrap()
+    };
+    wait_for_state(&world.home, "coder0", "available").unwrap();
+    agent.step("prompt go on").unwrap();
+    assert_eq!(wait(&["coder0", "--for", "state=working", "--timeout", "30s"]).code, 0);
+    assert_eq!(wait(&["coder0", "--for", "state=available", "--timeout", "1s"]).code, 124);
+    agent.step("permission Bash").unwrap();
+    let said = wait(&["cod", "--for", "kind=permission", "--timeout", "30s"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("coder0 is stuck: waits for permission"), "{}", said.stderr);
+    assert_eq!(wait(&["nobody", "--for", "state=stuck", "--timeout", "5s"]).code, 4);
+    assert_eq!(wait(&["coder0", "--for", "state=tired"]).code, 2);
+}
+
+#[test]
+fn wait_needs_a_collector_and_capture_does_without() {
+    let (world, mut agent) = world();
+    agent.step("prompt export ANTHROPIC_API_KEY=sk-ant-api03-0123456789abcdef").unwrap();
+    assert_eq!(fleet::fleet(&world.home, &["wait", "coder0", "--for", "state=stuck"]).unwrap().code, 6);
+
+    let printed = wait_until(PATIENCE, "the prompt on the screen", || {
+        let said = fleet::fleet(&world.home, &["capture", "coder0", "--print"])?;
+        ensure!(said.stdout.contains("ANTHROPIC_API_KEY=[masked]"), "{}{}", said.stdout, said.stderr);
+        Ok(said)
+    })
+    .unwrap();
+    assert!(!printed.stdout.contains("0123456789abcdef") && !printed.stdout.contains('\u{1b}'));
+
+    let directory = world.home.root().join("report");
+    std::fs::create_dir(&directory).unwrap();
+    let said = fleet::fleet(&world.home, &["capture", "coder0", "-o", directory.to_str().unwrap()]).unwrap();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let paths: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(paths.len(), 3, "{}", said.stdout);
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(!text.contains("0123456789abcdef"), "{path}");
+    }
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(paths[2]).unwrap()).unwrap();
+    assert_eq!(report["kind"], "Capture");
+    assert_eq!(report["screen"]["state"], "working");
+    assert_eq!(report["explanation"]["agent"]["readiness"], "working");
+}
