@@ -115,6 +115,7 @@ impl Tail {
         }
         let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
         let mut taken = 0;
+        let begun = self.cursor.offset;
         let mut reader = At { file: &mut file, offset: self.cursor.offset + self.skipping };
         loop {
             let held = buffer.len();
@@ -152,7 +153,8 @@ impl Tail {
                 self.skipping = buffer.len() as u64;
                 buffer = Vec::with_capacity(CHUNK);
             }
-            if taken >= budget && (buffer.is_empty() || self.skipping > 0) {
+            // What is held of an unfinished line is read again; without a line finished there would be no end to it.
+            if taken >= budget && (self.cursor.offset > begun || self.skipping > 0) {
                 progress.more = true;
                 break;
             }

@@ -80,6 +80,25 @@ fn a_foreign_cursor_means_from_the_start() {
     assert_eq!(Cursor::decode(&[1; 7]), None);
 }
 
+#[test]
+fn a_budget_holds_wherever_lines_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t");
+    std::fs::write(&path, ("x".repeat(332) + "\n").repeat(6_000)).unwrap();
+    let mut tail = Tail::new(path, None);
+    let (mut reads, mut lines) = (0, 0);
+    loop {
+        let before = lines;
+        let more = tail.read(100_000, |_| lines += 1).unwrap().more;
+        assert!((lines - before) * 333 < 200_000, "{}", lines - before);
+        reads += 1;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((lines, reads > 10), (6_000, true));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

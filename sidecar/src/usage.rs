@@ -185,7 +185,7 @@ impl Source {
             }
         };
         *unreadable += stretch.unreadable;
-        self.stirred = stretch.more;
+        self.stirred = stretch.more || stretch.later;
         let quiet = follower.offset().saturating_sub(*reported) < QUIET_BYTES;
         if records.is_empty() && *unreadable == 0 && quiet {
             return stretch.more;

@@ -141,6 +141,33 @@ fn what_codex_pi_and_opencode_use_is_their_agents() {
 }
 
 #[test]
+fn what_a_shared_daemon_writes_is_of_the_agent_in_whose_directory_it_began() {
+    let world = World::new(&[("co", "codex"), ("idle", "codex")]);
+    let work = |name: &str| world.home.work(name).unwrap().canonicalize().unwrap();
+    let (co, idle, rollouts) = (work("co"), work("idle"), work("rollouts"));
+    world.agent("co", "codex", &co, None);
+    world.agent("idle", "codex", &idle, None);
+    let rollout = rollouts.join("rollout-2026-11-21T10-05-02-t1.jsonl");
+    let meta = format!(
+        r#"{{"timestamp":"{now}","type":"session_meta","payload":{{"id":"t1","timestamp":"{now}","cwd":"{}"}}}}"#,
+        co.display(),
+        now = humantime(),
+    );
+    append(&rollout, &meta);
+    append(&rollout, &counter(5, 5));
+    let daemon = world.home.work("daemon").unwrap().join("codex");
+    fs::copy("/bin/sh", &daemon).unwrap();
+    let script = format!("exec 9>>'{}'; sleep 600; :", rollout.display());
+    let argv = [daemon.to_str().unwrap(), "-c", &script, "app-server"];
+    world.tmux.run(["new-session", "-d", "-s", "elsewhere"].iter().chain(&argv)).unwrap();
+    let _collector = collector(&world.home, "off").unwrap();
+    let _host = sidecar(&world.home, &["--host"]).unwrap();
+    world.wait_for(&[("co", 5)]);
+    append(&rollout, &counter(9, 4));
+    world.wait_for(&[("co", 9)]);
+}
+
+#[test]
 fn what_either_of_two_may_have_used_is_nobodys() {
     let world = World::new(&[("one", "pi"), ("two", "pi")]);
     let shared = world.home.work("shared").unwrap().canonicalize().unwrap();

@@ -71,7 +71,7 @@ pub(super) fn candidates(reading: &NativeReading) -> Vec<Candidate> {
     let workflows = std::fs::read_dir(subagents.join("workflows")).into_iter().flatten();
     paths.extend(workflows.filter_map(Result::ok).flat_map(|entry| transcripts_in(&entry.path())));
     let sources = paths.iter().filter_map(|path| usage::Source::lines(NAME, path));
-    sources.map(|source| Candidate { source, certain: true, began: None }).collect()
+    sources.map(|source| Candidate { source, evidence: usage::Evidence::Held, began: None }).collect()
 }
 
 fn transcripts_in(directory: &Path) -> Vec<PathBuf> {

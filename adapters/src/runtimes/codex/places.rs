@@ -1,5 +1,6 @@
 //! Where a Codex process writes its rollouts.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use serde::Deserialize;
 
 use super::NAME;
 use crate::procfs::{self, Stat};
-use crate::runtimes::usage::{Candidate, Memory};
+use crate::runtimes::usage::{Candidate, Evidence, Memory};
 
 /// A rollout's first line is looked at up to here; it may hold the whole of the instructions.
 const MAX_HEAD: u64 = 256 << 10;
+/// Directories of days that are searched; one day's night may lie in two of them.
+const DAYS: usize = 3;
 
 #[derive(Deserialize)]
 struct Head {
@@ -31,7 +34,8 @@ struct Meta {
     source: serde_json::Value,
 }
 
-/// The rollouts that it holds open; where its daemon holds them, those of the daemon's that began in its directory.
+/// The rollouts that it holds open. Where it holds none, those that a daemon holds or that were lately written, as far as
+/// they began in its directory.
 pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Vec<Candidate> {
     let tree = procfs::tree(process.pid);
     let own: Vec<PathBuf> = tree.iter().flat_map(|stat| rollouts(stat.pid)).collect();
@@ -39,13 +43,51 @@ pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Ve
         return own.into_iter().filter(|path| memory.is_new(path)).filter_map(certain).collect();
     }
     let Some(directory) = procfs::directory(process.pid) else { return Vec::new() };
-    let daemons = procfs::all().into_iter().filter(|pid| is_daemon(*pid));
-    let open: Vec<PathBuf> = daemons.flat_map(rollouts).collect();
-    open.iter().filter_map(|path| in_directory(path, &directory)).collect()
+    let (daemons, others): (Vec<u32>, Vec<u32>) =
+        procfs::all().into_iter().filter(|pid| is_codex(*pid)).partition(|pid| is_daemon(*pid));
+    let shared: BTreeSet<PathBuf> = daemons.into_iter().flat_map(rollouts).collect();
+    let taken: BTreeSet<PathBuf> = others.into_iter().flat_map(rollouts).collect();
+    let started = procfs::started(process).unwrap_or(SystemTime::UNIX_EPOCH);
+    let written = sessions(process.pid).map(|sessions| written_since(&sessions, started)).unwrap_or_default();
+    // Nobody holds these any more: one that ended in the meantime may have written them.
+    let left = written.iter().filter(|path| !shared.contains(*path) && !taken.contains(*path));
+    let shared = shared.iter().filter_map(|path| in_directory(path, &directory, Evidence::Placed));
+    shared.chain(left.filter_map(|path| in_directory(path, &directory, Evidence::Left))).collect()
+}
+
+/// `$CODEX_HOME/sessions`, default `~/.codex/sessions`, as the process itself sees it.
+fn sessions(pid: u32) -> Option<PathBuf> {
+    let [codex, home] = procfs::environment(pid, &["CODEX_HOME", "HOME"]).try_into().ok()?;
+    Some(codex.or_else(|| home.map(|home| home.join(".codex")))?.join("sessions"))
+}
+
+/// Rollouts of the latest days, by year, month and day.
+fn written_since(sessions: &Path, started: SystemTime) -> Vec<PathBuf> {
+    let mut days = vec![sessions.to_owned()];
+    for _ in ["year", "month", "day"] {
+        let mut below: Vec<PathBuf> = days.iter().flat_map(|place| entries(place)).collect();
+        below.sort();
+        days = below.split_off(below.len().saturating_sub(DAYS));
+    }
+    let written = |path: &PathBuf| {
+        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|modified| modified >= started)
+    };
+    days.iter().flat_map(|day| entries(day)).filter(|path| is_rollout(path)).filter(written).collect()
+}
+
+fn entries(place: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn is_rollout(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with("rollout-") && name.ends_with(".jsonl")
 }
 
 fn certain(path: PathBuf) -> Option<Candidate> {
-    Some(Candidate { source: super::whole(&path)?, certain: true, began: None })
+    Some(Candidate { source: super::whole(&path)?, evidence: Evidence::Held, began: None })
 }
 
 /// A sub-agent's: whose turn it is there says nothing of the agent.
@@ -53,11 +95,11 @@ pub(in crate::runtimes) fn is_subagent(path: &Path) -> bool {
     head(path).is_some_and(|meta| meta.source.get("subagent").is_some())
 }
 
-fn in_directory(path: &Path, directory: &Path) -> Option<Candidate> {
+fn in_directory(path: &Path, directory: &Path, evidence: Evidence) -> Option<Candidate> {
     let meta = head(path)?;
     (meta.cwd.as_deref() == Some(directory)).then_some(())?;
     let began = meta.timestamp.as_deref().and_then(Wall::parse_rfc3339).and_then(system_time);
-    Some(Candidate { source: super::whole(path)?, certain: false, began })
+    Some(Candidate { source: super::whole(path)?, evidence, began })
 }
 
 fn head(path: &Path) -> Option<Meta> {
@@ -72,17 +114,16 @@ fn system_time(at: Wall) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
+fn is_codex(pid: u32) -> bool {
+    procfs::stat(pid).is_some_and(|stat| stat.comm.starts_with(NAME))
+}
+
 fn is_daemon(pid: u32) -> bool {
-    let Some(stat) = procfs::stat(pid) else { return false };
-    stat.comm.starts_with(NAME) && procfs::arguments(pid).iter().any(|argument| argument == "app-server")
+    procfs::arguments(pid).iter().any(|argument| argument == "app-server")
 }
 
 fn rollouts(pid: u32) -> Vec<PathBuf> {
-    let is_rollout = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("rollout-") && name.ends_with(".jsonl")
-    };
-    procfs::open_files(pid).into_iter().filter(is_rollout).collect()
+    procfs::open_files(pid).into_iter().filter(|path| is_rollout(path)).collect()
 }
 
 #[cfg(test)]
@@ -95,9 +136,24 @@ mod tests {
         let path = dir.path().join("rollout-x.jsonl");
         let line = r#"{"timestamp":"2026-11-21T10:05:02.138Z","type":"session_meta","payload":{"id":"t","timestamp":"2026-11-21T10:05:02.138Z","cwd":"/home/dev/work"}}"#;
         std::fs::write(&path, format!("{line}\n{{}}\n")).unwrap();
-        let found = in_directory(&path, Path::new("/home/dev/work")).unwrap();
+        let found = in_directory(&path, Path::new("/home/dev/work"), Evidence::Placed).unwrap();
         assert_eq!(found.began, system_time(Wall(1_795_255_502_138)));
-        assert!(in_directory(&path, Path::new("/home/dev")).is_none());
+        assert!(in_directory(&path, Path::new("/home/dev"), Evidence::Placed).is_none());
+    }
+
+    #[test]
+    fn only_the_latest_days_rollouts_are_looked_at_and_of_them_what_was_written_since() {
+        let dir = tempfile::tempdir().unwrap();
+        for day in ["2025/12/31", "2026/06/01", "2026/06/02", "2026/06/03"] {
+            let place = dir.path().join(day);
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::write(place.join("rollout-x.jsonl"), "{}").unwrap();
+            std::fs::write(place.join("other.jsonl"), "{}").unwrap();
+        }
+        let found = written_since(dir.path(), SystemTime::UNIX_EPOCH);
+        assert_eq!(found.len(), 3);
+        assert!(!found.iter().any(|path| path.starts_with(dir.path().join("2025"))));
+        assert!(written_since(dir.path(), SystemTime::now() + std::time::Duration::from_secs(60)).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::store::{Part, roots};
 use crate::procfs::{self, Stat};
-use crate::runtimes::usage::{Candidate, Memory, Source};
+use crate::runtimes::usage::{Candidate, Evidence, Memory, Source};
 
 /// Conversations in its directory that moved since it began.
 pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Vec<Candidate> {
@@ -35,7 +35,7 @@ fn moved(path: &Path, directory: &str, since: i64) -> Vec<Candidate> {
         let began = u64::try_from(root.created).ok().map(Duration::from_millis);
         Some(Candidate {
             source: Source::opencode(path, Part { root: Some(root.id) })?,
-            certain: false,
+            evidence: Evidence::Placed,
             began: began.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         })
     };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet_domain::usage::{Record, Tokens};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, ToSql, params};
@@ -17,10 +17,16 @@ use crate::runtimes::usage::Stretch;
 
 /// A writer holds the database for milliseconds.
 const BUSY: Duration = Duration::from_millis(200);
+/// Between two looks. A writer writes many times a second while an answer streams.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Records that one look tells, about.
+const AT_ONCE: usize = 128;
+/// Rows that one question brings.
+const PAGE: i64 = 64;
 /// An answer without an end that is this much older than the newest one never gets one: its program was killed.
 const ABANDONED_MS: i64 = 3_600_000;
 /// Pages that one look keeps, in KiB (negative by SQLite's convention).
-const CACHE: i64 = -128;
+const CACHE: i64 = -64;
 
 /// Which messages of a database: all, or those of one conversation with the sessions that it started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,7 +47,10 @@ pub struct Root {
 pub fn roots(path: &Path, directory: &str, since: i64) -> rusqlite::Result<Vec<Root>> {
     let connection = open(path)?;
     let mut found = Vec::new();
-    for schema in schemas(&connection)? {
+    for schema in [V1, V2] {
+        if !schema.is_in(&connection)? {
+            continue;
+        }
         let sql = format!(
             "SELECT id, time_created FROM {} WHERE parent_id IS NULL AND directory = ?1 AND time_updated >= ?2",
             schema.sessions
@@ -56,100 +65,149 @@ pub fn roots(path: &Path, directory: &str, since: i64) -> rusqlite::Result<Vec<R
     Ok(found)
 }
 
+/// Reads one part, again and again.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
     part: Part,
-    /// Everything created before is final.
+    /// By layout: a database that was brought from one to the other has both.
+    tracks: [Track; 2],
+    looked: Option<Instant>,
+}
+
+/// How far one layout's messages were read.
+#[derive(Debug, Default)]
+struct Track {
+    /// Everything created before is final; milliseconds since the epoch.
     settled: i64,
-    /// What was told of messages that are not settled.
-    told: Told,
+    /// What was told of messages that are not settled: when they were created, and what they had used.
+    told: BTreeMap<String, (i64, Tokens)>,
 }
 
 impl Follower {
     pub fn new(path: &Path, part: Part, position: &[u8]) -> Self {
-        let settled = <[u8; 8]>::try_from(position).map(i64::from_le_bytes).unwrap_or(0);
-        Self { path: path.to_owned(), part, settled, told: Told::new() }
+        let mut tracks = [Track::default(), Track::default()];
+        if position.len() == tracks.len() * 8 {
+            for (track, bytes) in tracks.iter_mut().zip(position.chunks_exact(8)) {
+                track.settled = <[u8; 8]>::try_from(bytes).map(i64::from_le_bytes).unwrap_or(0);
+            }
+        }
+        Self { path: path.to_owned(), part, tracks, looked: None }
     }
 
     pub fn position(&self) -> Vec<u8> {
-        self.settled.to_le_bytes().to_vec()
+        self.tracks.iter().flat_map(|track| track.settled.to_le_bytes()).collect()
     }
 
-    /// Reads everything that is new. A database that is not there yet is no error.
+    /// Reads what is new. A database that is not there yet is no error; one that was looked into a moment ago is left
+    /// alone, for its writer writes many times a second.
     pub fn read(&mut self, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        if self.looked.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Ok(Stretch { later: true, ..Stretch::default() });
+        }
         if !self.path.exists() {
             return Ok(Stretch::default());
         }
-        self.look(emit).map_err(|error| io::Error::other(format!("opencode's database: {error}")))
+        let stretch =
+            self.look(emit).map_err(|error| io::Error::other(format!("opencode's database: {error}")))?;
+        self.looked = Some(Instant::now()).filter(|_| !stretch.more);
+        Ok(stretch)
     }
 
     fn look(&mut self, emit: &mut dyn FnMut(Record)) -> rusqlite::Result<Stretch> {
         let connection = open(&self.path)?;
-        let mut seen = Seen { newest: self.settled, open: Vec::new(), unreadable: 0 };
-        for schema in schemas(&connection)? {
-            let mut statement = connection.prepare(schema.messages)?;
-            let filter: [&dyn ToSql; 2] = [&self.settled, &self.part.root];
-            let mut rows = statement.query(&filter[..])?;
+        let mut stretch = Stretch::default();
+        for (schema, track) in [V1, V2].iter().zip(&mut self.tracks) {
+            if schema.is_in(&connection)? {
+                let part = track.read(&connection, schema, &self.part, emit)?;
+                stretch.unreadable += part.unreadable;
+                stretch.more |= part.more;
+            }
+        }
+        Ok(stretch)
+    }
+}
+
+impl Track {
+    fn read(
+        &mut self,
+        connection: &Connection,
+        schema: &Schema,
+        part: &Part,
+        emit: &mut dyn FnMut(Record),
+    ) -> rusqlite::Result<Stretch> {
+        let mut statement = connection.prepare(schema.messages)?;
+        let mut seen = Seen { newest: self.settled, ..Seen::default() };
+        let mut after = (self.settled, String::new());
+        let mut stretch = Stretch::default();
+        loop {
+            let page: [&dyn ToSql; 4] = [&after.0, &after.1, &part.root, &PAGE];
+            let mut rows = statement.query(&page[..])?;
+            let mut count: i64 = 0;
             while let Some(row) = rows.next()? {
-                take(row, &mut self.told, &mut seen, emit)?;
+                count += 1;
+                after = after.max(self.take(row, &mut seen, emit)?);
+            }
+            stretch.more = count == PAGE;
+            if !stretch.more || seen.told >= AT_ONCE {
+                break;
             }
         }
         let oldest = seen.newest.saturating_sub(ABANDONED_MS);
         let waiting = seen.open.iter().copied().filter(|created| *created >= oldest).min();
         // Two messages may share a millisecond: the newest one's is looked at again.
-        let settled = waiting.unwrap_or(seen.newest);
-        self.told.retain(|_, (created, _)| *created >= settled);
-        self.settled = settled;
-        Ok(Stretch { more: false, unreadable: seen.unreadable })
+        self.settled = waiting.unwrap_or(seen.newest);
+        self.told.retain(|_, (created, _)| *created >= self.settled);
+        stretch.unreadable = seen.unreadable;
+        Ok(stretch)
+    }
+
+    fn take(
+        &mut self,
+        row: &SqlRow<'_>,
+        seen: &mut Seen,
+        emit: &mut dyn FnMut(Record),
+    ) -> rusqlite::Result<(i64, String)> {
+        let bytes =
+            |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes_or_null()?.unwrap_or_default());
+        let utf8 = |column| bytes(column).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let (id, session, created): (_, _, i64) = (utf8(0)?, utf8(1)?, row.get(3)?);
+        seen.newest = seen.newest.max(created);
+        let stored = Stored {
+            id: &id,
+            session: &session,
+            session_created: row.get(2)?,
+            copied: row.get(4)?,
+            child: row.get(5)?,
+            data: bytes(6)?,
+        };
+        match message::parse(&stored) {
+            Row::Response { record, complete } => {
+                if !complete {
+                    seen.open.push(created);
+                }
+                let now = (created, record.tokens);
+                if self.told.insert(id.clone(), now) != Some(now) {
+                    seen.told += 1;
+                    emit(record);
+                }
+            }
+            Row::Begun => seen.open.push(created),
+            Row::Other => {}
+            Row::Unreadable => seen.unreadable += 1,
+        }
+        Ok((created, id))
     }
 }
 
-/// By message: when it was created, and what was told.
-type Told = BTreeMap<String, (i64, Tokens)>;
-
+/// What one look saw of one layout.
+#[derive(Default)]
 struct Seen {
     newest: i64,
     /// Creation times of answers that may still grow.
     open: Vec<i64>,
+    told: usize,
     unreadable: u64,
-}
-
-fn take(
-    row: &SqlRow<'_>,
-    told: &mut Told,
-    seen: &mut Seen,
-    emit: &mut dyn FnMut(Record),
-) -> rusqlite::Result<()> {
-    let text =
-        |column| row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().unwrap_or_default());
-    let utf8 = |bytes: &'_ [u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (id, session) = (utf8(text(0)?), utf8(text(1)?));
-    let created: i64 = row.get(3)?;
-    seen.newest = seen.newest.max(created);
-    let stored = Stored {
-        id: &id,
-        session: &session,
-        session_created: row.get(2)?,
-        copied: row.get(4)?,
-        child: row.get(5)?,
-        data: text(6)?,
-    };
-    match message::parse(&stored) {
-        Row::Response { record, complete } => {
-            if !complete {
-                seen.open.push(created);
-            }
-            let now = (created, record.tokens);
-            if told.insert(id, now) != Some(now) {
-                emit(record);
-            }
-        }
-        Row::Begun => seen.open.push(created),
-        Row::Other => {}
-        Row::Unreadable => seen.unreadable += 1,
-    }
-    Ok(())
 }
 
 /// One layout of the database.
@@ -159,17 +217,20 @@ struct Schema {
     messages: &'static str,
 }
 
+/// A page is put in order by identities alone: what is sorted with its data is held twice.
 const V1: Schema = Schema {
     sessions: "session",
     table: "message",
     messages: "
 SELECT m.id, m.session_id, s.time_created, m.time_created, 0, s.parent_id IS NOT NULL, m.data
-FROM session s JOIN message m ON m.session_id = s.id
-WHERE m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
-    WITH RECURSIVE tree (id) AS (
-        SELECT ?2 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
-    SELECT id FROM tree))
-ORDER BY m.time_created",
+FROM (
+    SELECT m.id AS id FROM session s CROSS JOIN message m ON m.session_id = s.id
+    WHERE (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
+        WITH RECURSIVE tree (id) AS (
+            SELECT ?3 UNION SELECT c.id FROM session c JOIN tree ON c.parent_id = tree.id)
+        SELECT id FROM tree))
+    ORDER BY m.time_created, m.id LIMIT ?4
+) page CROSS JOIN message m ON m.id = page.id CROSS JOIN session s ON s.id = m.session_id",
 };
 
 /// A fork copies the messages up to its boundary with their places in the order kept.
@@ -181,30 +242,24 @@ SELECT m.id, m.session_id, s.time_created, m.time_created,
        s.fork_session_id IS NOT NULL AND m.seq <= coalesce(
            (SELECT b.seq FROM session_message b WHERE b.id = s.fork_boundary), -1),
        s.parent_id IS NOT NULL, m.data
-FROM session_v2 s JOIN session_message m ON m.session_id = s.id
-WHERE m.type = 'assistant' AND m.time_created >= ?1 AND (?2 IS NULL OR s.id IN (
-    WITH RECURSIVE tree (id) AS (
-        SELECT ?2 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
-    SELECT id FROM tree))
-ORDER BY m.time_created",
+FROM (
+    SELECT m.id AS id FROM session_v2 s CROSS JOIN session_message m ON m.session_id = s.id
+    WHERE m.type = 'assistant' AND (m.time_created, m.id) > (?1, ?2) AND (?3 IS NULL OR s.id IN (
+        WITH RECURSIVE tree (id) AS (
+            SELECT ?3 UNION SELECT c.id FROM session_v2 c JOIN tree ON c.parent_id = tree.id)
+        SELECT id FROM tree))
+    ORDER BY m.time_created, m.id LIMIT ?4
+) page CROSS JOIN session_message m ON m.id = page.id CROSS JOIN session_v2 s ON s.id = m.session_id",
 };
 
-/// Those of the known layouts that this database has; both where it was brought from one to the other.
-fn schemas(connection: &Connection) -> rusqlite::Result<Vec<Schema>> {
-    let has = |table: &str| {
+impl Schema {
+    fn is_in(&self, connection: &Connection) -> rusqlite::Result<bool> {
         connection.query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1",
-            params![table],
-            |row| row.get::<_, i64>(0).map(|count| count > 0),
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?1, ?2)",
+            params![self.sessions, self.table],
+            |row| row.get::<_, i64>(0).map(|count| count == 2),
         )
-    };
-    let mut found = Vec::new();
-    for schema in [V1, V2] {
-        if has(schema.sessions)? && has(schema.table)? {
-            found.push(schema);
-        }
     }
-    Ok(found)
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {

@@ -52,6 +52,7 @@ fn data(created: i64, output: u64, complete: bool) -> String {
 
 fn read(follower: &mut Follower) -> Vec<(String, u64)> {
     let mut seen = Vec::new();
+    follower.looked = None;
     let stretch = follower.read(&mut |record| seen.push((record.id, record.tokens.output))).unwrap();
     assert_eq!(stretch.unreadable, 0);
     seen
@@ -60,7 +61,7 @@ fn read(follower: &mut Follower) -> Vec<(String, u64)> {
 #[test]
 fn what_a_living_writer_adds_and_completes_is_seen_once_each() {
     let live = Live::new();
-    live.session("s", "/work", 10, None);
+    live.session("s", "/w", 10, None);
     live.session("elsewhere", "/other", 10, None);
     live.message("a", "s", 20, 5, true);
     live.message("x", "elsewhere", 21, 99, true);
@@ -80,15 +81,15 @@ fn what_a_living_writer_adds_and_completes_is_seen_once_each() {
 #[test]
 fn forks_copy_and_children_add() {
     let live = Live::new();
-    live.session("s", "/work", 10, None);
-    live.session("fork", "/work", 35, None);
-    live.session("child", "/work", 36, Some("s"));
+    live.session("s", "/w", 10, None);
+    live.session("fork", "/w", 35, None);
+    live.session("child", "/w", 36, Some("s"));
     live.message("a", "s", 20, 5, true);
     live.message("copy", "fork", 20, 5, true);
     live.message("own", "fork", 40, 7, true);
     live.message("sub", "child", 41, 3, true);
     let path = live.dir.path().join("opencode.db");
-    let found: Vec<String> = roots(&path, "/work", 30).unwrap().into_iter().map(|root| root.id).collect();
+    let found: Vec<String> = roots(&path, "/w", 30).unwrap().into_iter().map(|root| root.id).collect();
     assert_eq!(found, ["fork"]);
     assert_eq!(read(&mut live.follower(Some("s"), &[])).len(), 2);
     assert_eq!(read(&mut live.follower(Some("fork"), &[])), [("opencode:own".to_owned(), 7)]);
@@ -107,7 +108,7 @@ fn forks_copy_and_children_add() {
 fn the_later_layout_knows_its_forks() {
     let live = Live::new();
     live.writer.execute_batch(SCHEMA_2).unwrap();
-    let session = "INSERT INTO session_v2 VALUES (?1, NULL, ?2, ?3, '/work', ?4, ?4)";
+    let session = "INSERT INTO session_v2 VALUES (?1, NULL, ?2, ?3, '/w', ?4, ?4)";
     live.writer.execute(session, params!["s", None::<&str>, None::<&str>, 10]).unwrap();
     live.writer.execute(session, params!["fork", "s", "copy", 10]).unwrap();
     let message = "INSERT INTO session_message VALUES (?1, ?2, 'assistant', ?3, ?4, ?4, ?5)";
@@ -123,12 +124,12 @@ fn the_later_layout_knows_its_forks() {
 #[test]
 fn a_killed_answer_holds_nothing_up_for_ever() {
     let live = Live::new();
-    live.session("s", "/work", 10, None);
+    live.session("s", "/w", 10, None);
     live.message("killed", "s", 20, 5, false);
     live.message("later", "s", 21 + ABANDONED_MS, 5, true);
     let mut follower = live.follower(None, &[]);
     assert_eq!(read(&mut follower).len(), 2);
-    assert!(follower.settled > 20);
+    assert!(follower.tracks[0].settled > 20);
 }
 
 #[test]
@@ -138,5 +139,26 @@ fn no_database_yet_is_no_error_and_damage_is_one() {
     let mut follower = Follower::new(&path, Part::default(), &[]);
     assert_eq!(read(&mut follower), []);
     std::fs::write(&path, vec![7; 8192]).unwrap();
+    follower.looked = None;
     assert!(follower.read(&mut |_| {}).is_err());
+}
+
+#[test]
+fn a_long_past_is_told_in_pieces_and_a_busy_writer_is_left_alone() {
+    let live = Live::new();
+    live.session("s", "/w", 10, None);
+    live.writer.execute_batch("BEGIN").unwrap();
+    for index in 0..AT_ONCE as i64 + 100 {
+        live.message(&format!("m{index}"), "s", 20 + index / 300, 1, true);
+    }
+    live.writer.execute_batch("COMMIT").unwrap();
+    let mut follower = live.follower(None, &[]);
+    let mut told = 0;
+    let first = follower.read(&mut |_| told += 1).unwrap();
+    assert!(first.more && (AT_ONCE..AT_ONCE + 200).contains(&told), "{told}");
+    let mut resumed = live.follower(None, &follower.position());
+    let second = follower.read(&mut |_| told += 1).unwrap();
+    assert!(!second.more && told == AT_ONCE + 100);
+    assert!(follower.read(&mut |_| told += 1).unwrap().later && told == AT_ONCE + 100);
+    assert!(read(&mut resumed).len() >= 100);
 }

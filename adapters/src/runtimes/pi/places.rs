@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::NAME;
 use crate::procfs::{self, Stat};
-use crate::runtimes::usage::{Candidate, Memory, Source};
+use crate::runtimes::usage::{Candidate, Evidence, Memory, Source};
 
 const MAX_HEAD: u64 = 16 << 10;
 
@@ -51,7 +51,11 @@ fn candidate(path: &Path, directory: &Path) -> Option<Candidate> {
     let head: Head = serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next()?).ok()?;
     let since = u64::try_from(Wall::parse_rfc3339(&head.timestamp)?.0).ok()?;
     let began = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(since));
-    (head.cwd == directory).then_some(Candidate { source: Source::lines(NAME, path)?, certain: false, began })
+    (head.cwd == directory).then_some(Candidate {
+        source: Source::lines(NAME, path)?,
+        evidence: Evidence::Placed,
+        began,
+    })
 }
 
 /// As the process's own arguments and environment say.

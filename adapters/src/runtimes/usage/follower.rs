@@ -5,15 +5,20 @@ use std::io;
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
-use super::{Line, Reader, Source};
+use super::{Fingerprint, Line, Reader, Source};
 use crate::runtimes::opencode;
 use crate::tail::{Cursor, Piece, Tail};
+
+/// Bytes of a record's identity.
+const MAX_ID: usize = 512;
 
 /// What one read brought beside records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stretch {
     /// More is there than the budget allowed.
     pub more: bool,
+    /// Something may be there, and is worth a look in a second.
+    pub later: bool,
     /// Lines and rows that should have been readable.
     pub unreadable: u64,
 }
@@ -53,6 +58,7 @@ impl Follower {
 
     /// Reads about `budget` bytes. A source that is not there yet is no error.
     pub fn read(&mut self, budget: usize, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
             Following::Opencode(follower) => return follower.read(emit),
@@ -62,7 +68,7 @@ impl Follower {
             Piece::Restarted => reader.clone_from(&self.fresh),
             Piece::Line(line) => unreadable += u64::from(reader.line(line, emit) == Line::Unreadable),
         })?;
-        Ok(Stretch { more: progress.more, unreadable: unreadable + progress.overlong })
+        Ok(Stretch { more: progress.more, later: false, unreadable: unreadable + progress.overlong })
     }
 
     /// Up to where everything was read. Opaque to everyone else.
@@ -84,6 +90,15 @@ impl Follower {
             Following::Opencode(_) => 0,
         }
     }
+}
+
+/// An identity that would be refused on the wire for its length is told by its fingerprint.
+fn identified(record: Record) -> Record {
+    if record.id.len() <= MAX_ID {
+        return record;
+    }
+    let id = format!("long:{:016x}", Fingerprint::EMPTY.with(record.id.as_bytes()).0);
+    Record { id, ..record }
 }
 
 fn resumed(fresh: &Reader, position: &[u8]) -> Option<(Cursor, Reader)> {

@@ -10,8 +10,8 @@ mod tracer;
 pub use follower::{Follower, Stretch};
 pub use reader::Reader;
 pub use source::Source;
-pub(super) use tracer::Candidate;
 pub use tracer::{Attribution, Memory, Trace, Tracer};
+pub(super) use tracer::{Candidate, Evidence};
 
 /// What a line of a transcript turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::Reader;
 use crate::runtimes::opencode;
 
+/// Bytes of an identity; no path that can be opened is longer.
+const MAX_ID: usize = 4096;
+
 /// One transcript, or one part of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -29,13 +32,14 @@ impl Source {
 
     /// A file whose reader knows already what the file does not say.
     pub(in crate::runtimes) fn with(reader: Reader, path: &Path) -> Option<Self> {
-        Some(Self { id: path.to_str()?.to_owned(), path: path.to_owned(), kind: Kind::Lines(reader) })
+        let id = path.to_str().filter(|id| id.len() <= MAX_ID)?.to_owned();
+        Some(Self { id, path: path.to_owned(), kind: Kind::Lines(reader) })
     }
 
     /// The messages of a database that belong to `part`.
     pub fn opencode(path: &Path, part: opencode::store::Part) -> Option<Self> {
         let scope = part.root.as_deref().unwrap_or_default();
-        let id = format!("{}#{scope}", path.to_str()?);
+        let id = Some(format!("{}#{scope}", path.to_str()?)).filter(|id| id.len() <= MAX_ID)?;
         Some(Self { id, path: path.to_owned(), kind: Kind::Opencode(part) })
     }
 

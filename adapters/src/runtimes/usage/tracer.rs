@@ -34,11 +34,21 @@ pub struct Trace {
     pub attribution: Attribution,
 }
 
+/// What makes a source a process's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtimes) enum Evidence {
+    /// The process holds it open, or says so itself.
+    Held,
+    /// It lies where the process writes.
+    Placed,
+    /// The same, and whoever wrote it should be holding it open, and nobody does.
+    Left,
+}
+
 /// A source that may be a process's.
 pub(in crate::runtimes) struct Candidate {
     pub(in crate::runtimes) source: Source,
-    /// The process holds it open, or says so itself.
-    pub(in crate::runtimes) certain: bool,
+    pub(in crate::runtimes) evidence: Evidence,
     /// When what it holds began.
     pub(in crate::runtimes) began: Option<SystemTime>,
 }
@@ -99,9 +109,12 @@ impl Tracer {
             if self.found.contains_key(&id) || self.foreign.contains_key(&id) {
                 continue;
             }
-            let attribution = match candidate.certain {
-                true => Some(Attribution::Own),
-                false => scene.get_or_insert_with(|| Scene::of(runtime, process)).judge(candidate.began),
+            let mut judged =
+                || scene.get_or_insert_with(|| Scene::of(runtime, process)).judge(candidate.began);
+            let attribution = match candidate.evidence {
+                Evidence::Held => Some(Attribution::Own),
+                Evidence::Placed => judged(),
+                Evidence::Left => judged().map(|_| Attribution::Shared),
             };
             match attribution {
                 Some(attribution) => {
