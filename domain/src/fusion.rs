@@ -79,16 +79,19 @@ pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Ve
 
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
 /// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
-/// tells.
+/// tells. A look at the screen from before the last change says nothing of after it.
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
-    let contradicts = matches!(leading.state, NativeState::Busy | NativeState::Background)
+    let contradicts = leading.state.runs()
         && matches!(leading.source, Source::StateFile | Source::Hook)
         && matches!(evidence.source, Source::Transcript | Source::Screen);
     let is_over = evidence.source == Source::Hook
         && leading.source != Source::Hook
         && leading.state != NativeState::Waiting
         && leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked);
-    contradicts || is_over
+    let looked_before = evidence.source == Source::Screen
+        && leading.source != Source::Screen
+        && leading.since.is_some_and(|since| since > evidence.confirmed);
+    contradicts || is_over || looked_before
 }
 
 /// The last moment at which something confirmed then still counts.
@@ -208,6 +211,14 @@ mod tests {
         assert!(holds(native(NativeState::Busy, Source::Transcript, 5)));
         assert!(holds(native(NativeState::Waiting, Source::StateFile, 20)));
         assert!(holds(native(NativeState::Waiting, Source::Hook, 10)));
+    }
+
+    #[test]
+    fn a_look_from_before_the_last_change_says_nothing_of_after_it() {
+        let seen = [evidence(StuckKind::Permission, Source::Screen)];
+        let ended = |since| native(NativeState::TurnEnded, Source::StateFile, since);
+        assert_eq!(deciding(&seen, Some(&ended(101))), None);
+        assert_eq!(deciding(&seen, Some(&ended(100))), Some(&seen[0]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod all_in;
 mod client;
 mod death;
 mod footprint;
+mod hook;
 mod kills;
 mod machine;
 mod proc;
@@ -29,7 +30,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 5] = ["footprint", "all-in", "death", "ps", "kills"];
+const NAMES: [&str; 6] = ["footprint", "all-in", "death", "ps", "hook", "kills"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "all-in" => all_in::measure(effort),
         "death" => death::measure(effort),
         "ps" => ps::measure(effort),
+        "hook" => hook::measure(effort),
         _ => kills::measure(effort),
     }
 }

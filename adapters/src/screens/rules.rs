@@ -65,7 +65,8 @@ impl Shows {
     /// Whose turn it is; nothing where something is in the way.
     pub fn native(self) -> Option<NativeState> {
         match self {
-            Self::Turn | Self::Retrying => Some(NativeState::Busy),
+            Self::Turn => Some(NativeState::Busy),
+            Self::Retrying => Some(NativeState::Retrying),
             Self::Background => Some(NativeState::Background),
             Self::Prompt => Some(NativeState::TurnEnded),
             Self::Stuck(_) | Self::Exited => None,

@@ -21,10 +21,13 @@ use tokio::task::AbortHandle;
 
 use super::Id;
 use super::hooks::Told;
-use super::screen::Watch;
+use super::screen::{Busy, Watch};
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
+
+/// A turn of which nothing came for so long may be one whose requests fail.
+const SILENT: Duration = Duration::from_secs(20);
 
 pub(super) struct Watched {
     pub(super) id: Id,
@@ -257,8 +260,12 @@ impl Watched {
     /// A look at the screen can tell something.
     pub(super) fn wants_look(&self) -> bool {
         // Where only a hook tells, a lost one is found by the screen.
-        let native = self.native().map(|native| native.state);
-        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity)
+        let busy = self.native().filter(|native| native.state.runs()).map(|native| {
+            let since = native.since.unwrap_or_default();
+            let written = self.ended_at.and_then(|(at, _)| at.elapsed().ok()).unwrap_or(since);
+            if since.min(written) >= SILENT { Busy::Silent } else { Busy::Moving }
+        });
+        self.is_alive() && self.runs() && self.screen.wants_look(busy, self.row.activity)
     }
 
     /// A hook of its runtime called.
@@ -273,6 +280,11 @@ impl Watched {
     /// It runs, and says of itself what it does.
     pub(super) fn tells_itself(&self) -> bool {
         self.is_alive() && self.runs() && self.native().is_some()
+    }
+
+    /// Its files move while its screen shows something in the way: it may have been answered.
+    pub(super) fn may_be_answered(&self) -> bool {
+        self.screen.shows_a_block()
     }
 
     pub(super) fn wants_second_look(&self) -> bool {

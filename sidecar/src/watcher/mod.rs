@@ -250,6 +250,9 @@ impl Watcher {
         let touched: Vec<Id> =
             self.agents.iter().filter(|(_, watched)| watched.reads(path)).map(|(id, _)| id.clone()).collect();
         for id in touched {
+            if self.agents.get(&id).is_some_and(Watched::may_be_answered) {
+                self.discovery.second_look(Instant::now());
+            }
             self.reread(&id);
         }
     }
