@@ -10,15 +10,15 @@ use anyhow::Context;
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{Target, concerns, wall_now};
-use fleet_adapters::look;
 use fleet_adapters::pidfd::Pidfd;
+use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
 use super::discovery::{Discovered, EVERY, SELDOM};
-use super::{Ended, Id, Watcher, rules};
+use super::{Ended, Id, SETTLED, THRIFT, Watcher, rules};
 use crate::config::Config;
 use crate::usage::Owner;
 
@@ -76,6 +76,10 @@ impl Watcher {
         if self.files.is_none() {
             self.sources.stir_all();
             self.read_roster();
+        }
+        if now >= self.thrift {
+            memory::give_back();
+            self.thrift = now + THRIFT;
         }
         self.list_if_due(now);
     }
@@ -155,6 +159,10 @@ impl Watcher {
     /// What was captured, by the rules; a change that was seen once is looked at again soon.
     fn look_at_screens(&mut self, found: &Discovered) {
         let now = Instant::now();
+        if !found.screens.is_empty() {
+            // Soon, but not for each of several looks in a row.
+            self.thrift = self.thrift.min(now + SETTLED);
+        }
         for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
             let Some(capture) = found.screens.get(&watched.row.pane) else { continue };
             let Some(runtime) = watched.found.runtime.clone() else { continue };
