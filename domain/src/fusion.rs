@@ -4,6 +4,7 @@
 //! whose turn it is   1. state file, runtime's own server   they tell what holds; of two the later
 //!                    2. hook, transcript                   they tell a moment; of two the later
 //!                    3. screen                             after two looks that agree
+//!                    background work on a screen refines a turn's end that 2. told before
 //! what is in the way evidence holds while it is confirmed, a limit until its reset
 //!                    a state file or hook that says busy overrules what transcript and screen hold against it
 //!                    a kind that says more ("question") refines one that says less ("a dialog is open")
@@ -21,10 +22,20 @@ use crate::time::Mono;
 /// The signal that says whose turn it is.
 pub fn leading<'s>(signals: &'s Signals, thresholds: &Thresholds, now: Mono) -> Option<&'s NativeSignal> {
     let fresh =
-        signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
-    fresh.max_by_key(|native| {
+        || signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
+    let leading = fresh().max_by_key(|native| {
         (std::cmp::Reverse(class(native.source)), native.since, std::cmp::Reverse(native.source))
-    })
+    })?;
+    Some(fresh().find(|native| goes_on(native, leading)).unwrap_or(leading))
+}
+
+/// The turn that was told to be over left work behind, as a look after that shows: its end is all that those tell.
+fn goes_on(shown: &NativeSignal, told: &NativeSignal) -> bool {
+    told.state == NativeState::TurnEnded
+        && matches!(told.source, Source::Hook | Source::Transcript)
+        && shown.state == NativeState::Background
+        && shown.source == Source::Screen
+        && told.since.is_none_or(|ended| shown.confirmed >= ended)
 }
 
 /// Smaller leads.
@@ -179,7 +190,7 @@ mod tests {
     fn a_state_file_leads_over_moments_and_of_two_moments_the_later() {
         let hook = native(NativeState::Busy, Source::Hook, 10);
         let transcript = native(NativeState::TurnEnded, Source::Transcript, 20);
-        let screen = native(NativeState::Background, Source::Screen, 30);
+        let screen = native(NativeState::Busy, Source::Screen, 30);
         let file = native(NativeState::Waiting, Source::StateFile, 1);
         assert_eq!(
             lead(vec![screen, hook, transcript], 100),
@@ -187,7 +198,7 @@ mod tests {
         );
         assert_eq!(lead(vec![hook, screen], 100), Some((NativeState::Busy, Source::Hook)));
         assert_eq!(lead(vec![transcript, file, hook], 100), Some((NativeState::Waiting, Source::StateFile)));
-        assert_eq!(lead(vec![screen], 45_100), Some((NativeState::Background, Source::Screen)));
+        assert_eq!(lead(vec![screen], 45_100), Some((NativeState::Busy, Source::Screen)));
         assert_eq!(lead(vec![screen], 45_101), None);
     }
 
@@ -236,6 +247,19 @@ mod tests {
             evidence(StuckKind::Permission, Source::StateFile),
         ];
         assert_eq!(deciding(&same, None), Some(&same[1]));
+    }
+
+    #[test]
+    fn background_work_on_a_screen_refines_a_turns_end_unless_a_state_file_told_it() {
+        let shown = native(NativeState::Background, Source::Screen, 30);
+        let ended = |source, since| native(NativeState::TurnEnded, source, since);
+        let background = Some((NativeState::Background, Source::Screen));
+        assert_eq!(lead(vec![shown, ended(Source::Transcript, 90)], 100), background);
+        assert_eq!(lead(vec![shown, ended(Source::Hook, 100)], 100), background);
+        let later = ended(Source::Transcript, 101);
+        assert_eq!(lead(vec![shown, later], 110), Some((NativeState::TurnEnded, Source::Transcript)));
+        let file = ended(Source::StateFile, 90);
+        assert_eq!(lead(vec![shown, file], 100), Some((NativeState::TurnEnded, Source::StateFile)));
     }
 
     #[test]

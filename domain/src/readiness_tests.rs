@@ -182,6 +182,17 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
     let leading = told(&[Source::StateFile, Source::Api])
         .or_else(|| told(&[Source::Hook, Source::Transcript]))
         .or_else(|| told(&[Source::Screen]));
+    let leading = match leading {
+        Some((NativeState::TurnEnded, Source::Hook | Source::Transcript, ended)) => {
+            let left_behind = signals.native.iter().find(|n| {
+                (n.state, n.source) == (NativeState::Background, Source::Screen)
+                    && fresh(n.confirmed, interval * 3)
+                    && ended.is_none_or(|ended| n.confirmed >= ended)
+            });
+            left_behind.map(|n| (n.state, n.source, n.since)).or(leading)
+        }
+        other => other,
+    };
     let contradicted = matches!(
         leading,
         Some((

@@ -118,14 +118,14 @@ impl Watched {
     }
 
     /// A fresh row from tmux; true when something changed.
-    pub(super) fn listed(&mut self, row: PaneRow, found: Found) -> bool {
+    pub(super) fn listed(&mut self, row: PaneRow, found: Found, asked: Instant) -> bool {
         let pane = look::pane(&row);
         let changed = pane != self.pane || found != self.found;
         if found.stat.as_ref().map(|stat| stat.pid) != self.found.stat.as_ref().map(|stat| stat.pid) {
             self.forget_runtime();
         }
         (self.row, self.pane, self.found) = (row, pane, found);
-        self.screen.still(self.row.activity, Instant::now());
+        self.screen.still(self.row.activity, asked);
         self.confirm_by_screen();
         let moved = self.look_at_activity();
         changed || moved
@@ -295,9 +295,10 @@ impl Watched {
         self.screen.has_no_rules();
     }
 
-    /// Takes in what the pane shows; true when that became another.
-    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, now: Instant) -> bool {
-        let changed = self.screen.saw(rules, (&self.row.title, capture), now, wall_now());
+    /// Takes in what the pane showed then; true when that became another.
+    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, then: Instant) -> bool {
+        let wall = wall_now().minus(then.elapsed());
+        let changed = self.screen.saw(rules, (&self.row.title, capture), then, wall);
         self.confirm_by_screen();
         changed
     }

@@ -76,17 +76,21 @@ impl Watch {
         let sight = rules.judge(&Grid::parse(capture), title);
         let at = self.mono(now);
         self.looked = Some(wall);
-        self.confirmed = Some(now);
         // What was no screen of the runtime's yet is no state that could be clung to.
         if self.sight.held().is_some_and(|(held, _)| held.shows.is_none()) {
             self.sight = Steady::default();
         }
-        self.sight.look(sight, at, Sight::agrees)
+        let changed = self.sight.look(sight, at, Sight::agrees);
+        // A look that shows something else confirms nothing of what is held.
+        if !self.sight.wants_another() {
+            self.confirmed = Some(now);
+        }
+        changed
     }
 
     /// tmux just said when something was last drawn: before the last look, all is as it was then.
     pub(super) fn still(&mut self, drawn: Option<i64>, now: Instant) {
-        if self.is_as_looked_at(drawn) {
+        if self.is_as_looked_at(drawn) && !self.sight.wants_another() {
             self.confirmed = Some(now);
         }
     }

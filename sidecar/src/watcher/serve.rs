@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
-use fleet_adapters::host::{Target, concerns, wall_now};
+use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
@@ -135,7 +135,7 @@ impl Watcher {
 
     fn listed(&mut self, found: &Discovered) {
         for (session, rows) in &found.sessions {
-            self.session(&found.target, session, rows);
+            self.session(found, session, rows);
         }
         let gone: Vec<Id> = self
             .agents
@@ -171,7 +171,7 @@ impl Watcher {
                 watched.has_no_rules();
                 continue;
             };
-            if watched.saw(rules, capture, now) {
+            if watched.saw(rules, capture, found.asked) {
                 self.due.insert(watched.id.clone());
             }
             if watched.wants_second_look() {
@@ -180,14 +180,15 @@ impl Watcher {
         }
     }
 
-    fn session(&mut self, target: &Target, session: &str, rows: &[fleet_adapters::tmux::PaneRow]) {
+    fn session(&mut self, listing: &Discovered, session: &str, rows: &[fleet_adapters::tmux::PaneRow]) {
+        let (target, asked) = (&listing.target, listing.asked);
         if self.config.agent.as_ref().is_some_and(|agent| agent.as_str() != session) {
             return;
         }
         let id: Id = (target.socket.clone(), session.to_owned());
         let Some((row, found)) = look::choose(rows) else { return };
         let changed = match self.agents.get_mut(&id) {
-            Some(watched) => watched.listed(row.clone(), found),
+            Some(watched) => watched.listed(row.clone(), found, asked),
             None => {
                 let roster = self.entry(&target.socket, session).cloned();
                 let interval = self.config.interval;
