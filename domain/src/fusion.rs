@@ -111,6 +111,9 @@ pub fn lapses_at(confirmed: Mono, signals: &Signals, thresholds: &Thresholds) ->
     confirmed.plus(interval.saturating_mul(thresholds.evidence_intervals))
 }
 
+/// After so many looks that agree with nothing, what was held before them is let go.
+const RESTLESS: u8 = 4;
+
 /// What a screen shows, once two looks in a row agree: a redraw caught in the middle changes nothing. The first look
 /// of all is taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,12 +121,14 @@ pub struct Steady<T> {
     held: Option<(T, Mono)>,
     /// Seen once, and when first.
     candidate: Option<(T, Mono)>,
+    /// Looks in a row that agreed neither with what is held nor with each other.
+    restless: u8,
     looked: Option<Mono>,
 }
 
 impl<T> Default for Steady<T> {
     fn default() -> Self {
-        Self { held: None, candidate: None, looked: None }
+        Self { held: None, candidate: None, restless: 0, looked: None }
     }
 }
 
@@ -131,26 +136,28 @@ impl<T: PartialEq> Steady<T> {
     /// Takes in a look; `same` tells whether two sights say the same. True when what is held became another.
     pub fn look(&mut self, seen: T, at: Mono, same: impl Fn(&T, &T) -> bool) -> bool {
         self.looked = Some(at);
-        match (&mut self.held, &mut self.candidate) {
-            (None, _) => {
-                self.held = Some((seen, at));
-                true
-            }
-            (Some((held, _)), candidate) if same(held, &seen) => {
-                *held = seen;
-                *candidate = None;
-                false
-            }
-            (Some(_), Some((candidate, since))) if same(candidate, &seen) => {
-                self.held = Some((seen, *since));
-                self.candidate = None;
-                true
-            }
-            (Some(_), candidate) => {
-                *candidate = Some((seen, at));
-                false
-            }
+        let Some((held, _)) = &mut self.held else {
+            self.held = Some((seen, at));
+            return true;
+        };
+        if same(held, &seen) {
+            *held = seen;
+            (self.candidate, self.restless) = (None, 0);
+            return false;
         }
+        let since = match &self.candidate {
+            Some((candidate, since)) if same(candidate, &seen) => *since,
+            // What was held is over at any rate; of what follows the latest is as good as any.
+            _ if self.restless + 1 >= RESTLESS => at,
+            _ => {
+                self.restless += 1;
+                self.candidate = Some((seen, at));
+                return false;
+            }
+        };
+        self.held = Some((seen, since));
+        (self.candidate, self.restless) = (None, 0);
+        true
     }
 
     /// What is held, and since which look.
@@ -285,5 +292,16 @@ mod tests {
         assert!(steady.look(2, Mono(50), same));
         assert_eq!(steady.held(), Some((&2, Mono(40))));
         assert_eq!(steady.age(Mono(60)), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn what_never_comes_to_rest_does_not_keep_what_was_before_it() {
+        let mut steady = Steady::default();
+        let same = |a: &u8, b: &u8| a == b;
+        steady.look(1, Mono(0), same);
+        let changes: Vec<bool> =
+            [2, 3, 2, 3].iter().zip(1..).map(|(seen, at)| steady.look(*seen, Mono(at), same)).collect();
+        assert_eq!(changes, [false, false, false, true]);
+        assert_eq!(steady.held(), Some((&3, Mono(4))));
     }
 }

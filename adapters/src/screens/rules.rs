@@ -169,9 +169,14 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// True where both say the same, however the spinner stands.
+    /// True where both say the same of the agent, however the spinner stands: a request that is sent again comes and goes
+    /// within a turn.
     pub fn agrees(&self, other: &Self) -> bool {
-        self.shows == other.shows
+        let same_turn = |shows: Option<Shows>| match shows {
+            Some(Shows::Retrying) => Some(Shows::Turn),
+            other => other,
+        };
+        same_turn(self.shows) == same_turn(other.shows)
     }
 
     /// The line that shows it; empty where only the box does.
