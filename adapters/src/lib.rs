@@ -8,6 +8,7 @@ pub mod hooks;
 pub mod host;
 pub mod identity;
 pub mod look;
+pub mod memory;
 pub mod pidfd;
 pub mod procfs;
 pub mod roster_file;

@@ -98,7 +98,7 @@ pub fn beat(reading: Option<&NativeReading>, stat: Option<&Stat>, interval: Dura
 
 pub fn status(state: NativeState) -> heartbeat::Status {
     match state {
-        NativeState::Busy | NativeState::Background => heartbeat::Status::Busy,
+        NativeState::Busy | NativeState::Retrying | NativeState::Background => heartbeat::Status::Busy,
         NativeState::TurnEnded | NativeState::Waiting => heartbeat::Status::Ok,
     }
 }

@@ -17,5 +17,5 @@ pub fn book() -> Result<RuleBook, Failure> {
     let users = names.iter().zip(&own).map(|(name, (_, text))| (name.as_str(), text.as_str()));
     let (book, bad) = RuleBook::read(users.chain(screens::SHIPPED));
     bad.iter().for_each(|bad| output::note(&bad.to_string()));
-    Ok(book)
+    Ok(book.stay_compiled())
 }

@@ -4,6 +4,7 @@
 //! whose turn it is   1. state file, runtime's own server   they tell what holds; of two the later
 //!                    2. hook, transcript                   they tell a moment; of two the later
 //!                    3. screen                             after two looks that agree
+//!                    background work on a screen refines a turn's end that 2. told before
 //! what is in the way evidence holds while it is confirmed, a limit until its reset
 //!                    a state file or hook that says busy overrules what transcript and screen hold against it
 //!                    a kind that says more ("question") refines one that says less ("a dialog is open")
@@ -21,10 +22,20 @@ use crate::time::Mono;
 /// The signal that says whose turn it is.
 pub fn leading<'s>(signals: &'s Signals, thresholds: &Thresholds, now: Mono) -> Option<&'s NativeSignal> {
     let fresh =
-        signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
-    fresh.max_by_key(|native| {
+        || signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
+    let leading = fresh().max_by_key(|native| {
         (std::cmp::Reverse(class(native.source)), native.since, std::cmp::Reverse(native.source))
-    })
+    })?;
+    Some(fresh().find(|native| goes_on(native, leading)).unwrap_or(leading))
+}
+
+/// The turn that was told to be over left work behind, as a look after that shows: its end is all that those tell.
+fn goes_on(shown: &NativeSignal, told: &NativeSignal) -> bool {
+    told.state == NativeState::TurnEnded
+        && matches!(told.source, Source::Hook | Source::Transcript)
+        && shown.state == NativeState::Background
+        && shown.source == Source::Screen
+        && told.since.is_none_or(|ended| shown.confirmed >= ended)
 }
 
 /// Smaller leads.
@@ -79,16 +90,19 @@ pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Ve
 
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
 /// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
-/// tells.
+/// tells. A look at the screen from before the last change says nothing of after it.
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
-    let contradicts = matches!(leading.state, NativeState::Busy | NativeState::Background)
+    let contradicts = leading.state.runs()
         && matches!(leading.source, Source::StateFile | Source::Hook)
         && matches!(evidence.source, Source::Transcript | Source::Screen);
     let is_over = evidence.source == Source::Hook
         && leading.source != Source::Hook
         && leading.state != NativeState::Waiting
         && leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked);
-    contradicts || is_over
+    let looked_before = evidence.source == Source::Screen
+        && leading.source != Source::Screen
+        && leading.since.is_some_and(|since| since > evidence.confirmed);
+    contradicts || is_over || looked_before
 }
 
 /// The last moment at which something confirmed then still counts.
@@ -97,6 +111,9 @@ pub fn lapses_at(confirmed: Mono, signals: &Signals, thresholds: &Thresholds) ->
     confirmed.plus(interval.saturating_mul(thresholds.evidence_intervals))
 }
 
+/// After so many looks that agree with nothing, what was held before them is let go.
+const RESTLESS: u8 = 4;
+
 /// What a screen shows, once two looks in a row agree: a redraw caught in the middle changes nothing. The first look
 /// of all is taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,12 +121,14 @@ pub struct Steady<T> {
     held: Option<(T, Mono)>,
     /// Seen once, and when first.
     candidate: Option<(T, Mono)>,
+    /// Looks in a row that agreed neither with what is held nor with each other.
+    restless: u8,
     looked: Option<Mono>,
 }
 
 impl<T> Default for Steady<T> {
     fn default() -> Self {
-        Self { held: None, candidate: None, looked: None }
+        Self { held: None, candidate: None, restless: 0, looked: None }
     }
 }
 
@@ -117,26 +136,28 @@ impl<T: PartialEq> Steady<T> {
     /// Takes in a look; `same` tells whether two sights say the same. True when what is held became another.
     pub fn look(&mut self, seen: T, at: Mono, same: impl Fn(&T, &T) -> bool) -> bool {
         self.looked = Some(at);
-        match (&mut self.held, &mut self.candidate) {
-            (None, _) => {
-                self.held = Some((seen, at));
-                true
-            }
-            (Some((held, _)), candidate) if same(held, &seen) => {
-                *held = seen;
-                *candidate = None;
-                false
-            }
-            (Some(_), Some((candidate, since))) if same(candidate, &seen) => {
-                self.held = Some((seen, *since));
-                self.candidate = None;
-                true
-            }
-            (Some(_), candidate) => {
-                *candidate = Some((seen, at));
-                false
-            }
+        let Some((held, _)) = &mut self.held else {
+            self.held = Some((seen, at));
+            return true;
+        };
+        if same(held, &seen) {
+            *held = seen;
+            (self.candidate, self.restless) = (None, 0);
+            return false;
         }
+        let since = match &self.candidate {
+            Some((candidate, since)) if same(candidate, &seen) => *since,
+            // What was held is over at any rate; of what follows the latest is as good as any.
+            _ if self.restless + 1 >= RESTLESS => at,
+            _ => {
+                self.restless += 1;
+                self.candidate = Some((seen, at));
+                return false;
+            }
+        };
+        self.held = Some((seen, since));
+        (self.candidate, self.restless) = (None, 0);
+        true
     }
 
     /// What is held, and since which look.
@@ -176,7 +197,7 @@ mod tests {
     fn a_state_file_leads_over_moments_and_of_two_moments_the_later() {
         let hook = native(NativeState::Busy, Source::Hook, 10);
         let transcript = native(NativeState::TurnEnded, Source::Transcript, 20);
-        let screen = native(NativeState::Background, Source::Screen, 30);
+        let screen = native(NativeState::Busy, Source::Screen, 30);
         let file = native(NativeState::Waiting, Source::StateFile, 1);
         assert_eq!(
             lead(vec![screen, hook, transcript], 100),
@@ -184,7 +205,7 @@ mod tests {
         );
         assert_eq!(lead(vec![hook, screen], 100), Some((NativeState::Busy, Source::Hook)));
         assert_eq!(lead(vec![transcript, file, hook], 100), Some((NativeState::Waiting, Source::StateFile)));
-        assert_eq!(lead(vec![screen], 45_100), Some((NativeState::Background, Source::Screen)));
+        assert_eq!(lead(vec![screen], 45_100), Some((NativeState::Busy, Source::Screen)));
         assert_eq!(lead(vec![screen], 45_101), None);
     }
 
@@ -211,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn a_look_from_before_the_last_change_says_nothing_of_after_it() {
+        let seen = [evidence(StuckKind::Permission, Source::Screen)];
+        let ended = |since| native(NativeState::TurnEnded, Source::StateFile, since);
+        assert_eq!(deciding(&seen, Some(&ended(101))), None);
+        assert_eq!(deciding(&seen, Some(&ended(100))), Some(&seen[0]));
+    }
+
+    #[test]
     fn a_kind_that_says_more_refines_one_that_says_less() {
         let both =
             [evidence(StuckKind::Dialog, Source::StateFile), evidence(StuckKind::UsageLimit, Source::Screen)];
@@ -225,6 +254,19 @@ mod tests {
             evidence(StuckKind::Permission, Source::StateFile),
         ];
         assert_eq!(deciding(&same, None), Some(&same[1]));
+    }
+
+    #[test]
+    fn background_work_on_a_screen_refines_a_turns_end_unless_a_state_file_told_it() {
+        let shown = native(NativeState::Background, Source::Screen, 30);
+        let ended = |source, since| native(NativeState::TurnEnded, source, since);
+        let background = Some((NativeState::Background, Source::Screen));
+        assert_eq!(lead(vec![shown, ended(Source::Transcript, 90)], 100), background);
+        assert_eq!(lead(vec![shown, ended(Source::Hook, 100)], 100), background);
+        let later = ended(Source::Transcript, 101);
+        assert_eq!(lead(vec![shown, later], 110), Some((NativeState::TurnEnded, Source::Transcript)));
+        let file = ended(Source::StateFile, 90);
+        assert_eq!(lead(vec![shown, file], 100), Some((NativeState::TurnEnded, Source::StateFile)));
     }
 
     #[test]
@@ -250,5 +292,16 @@ mod tests {
         assert!(steady.look(2, Mono(50), same));
         assert_eq!(steady.held(), Some((&2, Mono(40))));
         assert_eq!(steady.age(Mono(60)), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn what_never_comes_to_rest_does_not_keep_what_was_before_it() {
+        let mut steady = Steady::default();
+        let same = |a: &u8, b: &u8| a == b;
+        steady.look(1, Mono(0), same);
+        let changes: Vec<bool> =
+            [2, 3, 2, 3].iter().zip(1..).map(|(seen, at)| steady.look(*seen, Mono(at), same)).collect();
+        assert_eq!(changes, [false, false, false, true]);
+        assert_eq!(steady.held(), Some((&3, Mono(4))));
     }
 }

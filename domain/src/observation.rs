@@ -76,6 +76,8 @@ pub enum Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NativeState {
     Busy,
+    /// A turn runs, and its last request failed and is sent again.
+    Retrying,
     /// The turn is over and background work goes on.
     Background,
     TurnEnded,
@@ -84,9 +86,15 @@ pub enum NativeState {
 }
 
 impl NativeState {
+    /// Something runs: a turn, or what one left in the background.
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Busy | Self::Retrying | Self::Background)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::Retrying => "retrying",
             Self::Background => "background work",
             Self::TurnEnded => "turn ended",
             Self::Waiting => "waiting",

@@ -230,8 +230,8 @@ fn living(
     say: impl Fn(State, String, Option<Mono>) -> Verdict,
 ) -> Verdict {
     match leading.copied() {
-        Some(NativeSignal { state: NativeState::Busy, since, .. }) => {
-            return say(State::Working, "a turn is running".to_owned(), since);
+        Some(NativeSignal { state: NativeState::Busy | NativeState::Retrying, since, .. }) => {
+            return say(State::Working, busy_with(signals, thresholds, now).to_owned(), since);
         }
         Some(NativeSignal { state: NativeState::Background, since, .. }) => {
             return say(State::Working, "background work is running".to_owned(), since);
@@ -254,6 +254,15 @@ fn living(
             say(State::Available, reason, Some(moved.plus(thresholds.activity)))
         }
         None => say(State::Unknown, "nothing tells whether it works".to_owned(), None),
+    }
+}
+
+/// That a request fails again and again, a state file calls busy.
+fn busy_with(signals: &Signals, thresholds: &Thresholds, now: Mono) -> &'static str {
+    let fresh = |native: &&NativeSignal| now <= fusion::lapses_at(native.confirmed, signals, thresholds);
+    match signals.native.iter().filter(fresh).any(|native| native.state == NativeState::Retrying) {
+        true => "a turn is running; its last request failed and is sent again",
+        false => "a turn is running",
     }
 }
 

@@ -130,10 +130,15 @@ fn any_signals() -> impl Strategy<Value = Signals> {
         interval: Duration::from_secs(secs),
         status: [None, Some(heartbeat::Status::Ok), Some(heartbeat::Status::Busy)][usize::from(status)],
     });
-    let native = (0usize..4, source(), time(), proptest::option::of(time())).prop_map(
+    let native = (0usize..5, source(), time(), proptest::option::of(time())).prop_map(
         |(state, source, confirmed, since)| NativeSignal {
-            state: [NativeState::Busy, NativeState::Background, NativeState::TurnEnded, NativeState::Waiting]
-                [state],
+            state: [
+                NativeState::Busy,
+                NativeState::Background,
+                NativeState::TurnEnded,
+                NativeState::Waiting,
+                NativeState::Retrying,
+            ][state],
             since: since.map(Mono),
             source,
             confirmed: Mono(confirmed),
@@ -172,21 +177,41 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
             .filter(|n| sources.contains(&n.source) && fresh(n.confirmed, interval * 3))
             .collect();
         of_class.sort_by_key(|n| (n.since, std::cmp::Reverse(n.source)));
-        of_class.last().map(|n| (n.state, n.source))
+        of_class.last().map(|n| (n.state, n.source, n.since))
     };
     let leading = told(&[Source::StateFile, Source::Api])
         .or_else(|| told(&[Source::Hook, Source::Transcript]))
         .or_else(|| told(&[Source::Screen]));
+    let leading = match leading {
+        Some((NativeState::TurnEnded, Source::Hook | Source::Transcript, ended)) => {
+            let left_behind = signals.native.iter().find(|n| {
+                (n.state, n.source) == (NativeState::Background, Source::Screen)
+                    && fresh(n.confirmed, interval * 3)
+                    && ended.is_none_or(|ended| n.confirmed >= ended)
+            });
+            left_behind.map(|n| (n.state, n.source, n.since)).or(leading)
+        }
+        other => other,
+    };
     let contradicted = matches!(
         leading,
-        Some((NativeState::Busy | NativeState::Background, Source::StateFile | Source::Hook))
+        Some((
+            NativeState::Busy | NativeState::Background | NativeState::Retrying,
+            Source::StateFile | Source::Hook,
+            _
+        ))
     );
+    let looked_before = |e: &EvidenceSignal| {
+        e.source == Source::Screen
+            && leading.is_some_and(|(_, source, since)| source != Source::Screen && since > Some(e.confirmed))
+    };
     let evidence = signals.evidence.iter().any(|e| {
         e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset)
             && !(contradicted && matches!(e.source, Source::Screen | Source::Transcript))
+            && !looked_before(e)
     });
-    let native = leading.map(|(state, _)| state);
-    let busy = matches!(native, Some(NativeState::Busy | NativeState::Background));
+    let native = leading.map(|(state, ..)| state);
+    let busy = matches!(native, Some(NativeState::Busy | NativeState::Background | NativeState::Retrying));
     let over = native == Some(NativeState::TurnEnded);
     let beat_busy = signals.heartbeat.is_some_and(|beat| beat.status == Some(heartbeat::Status::Busy));
     let idle = signals.last_activity.map(|moved| moved.age_at(now));

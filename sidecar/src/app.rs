@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{filter, fmt};
 
 use crate::config::{Config, Options};
+use crate::log;
 use crate::notify::{NotifyState, tell};
 use crate::uplink::Uplink;
 use crate::watcher::Watcher;
@@ -17,24 +15,20 @@ use crate::watcher::Watcher;
 const DRAIN: Duration = Duration::from_secs(2);
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    open_log(options.log);
+    log::open(options.log);
     let config = Config::resolve(options)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_io_events_per_tick(64)
+        .build()
+        .context("no event loop")?;
     let result = runtime.block_on(serve(config));
     // A wedged tmux or disk may still hold a blocking thread: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
-}
-
-/// Our own lines at the level asked for, libraries' only where they are worth a warning. journald stamps the time.
-fn open_log(level: tracing::Level) {
-    let ours = filter::Targets::new().with_default(tracing::Level::WARN).with_target("fleet", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false);
-    tracing_subscriber::registry().with(ours).with(lines).init();
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ pub mod app;
 pub mod backoff;
 pub mod config;
 pub mod hook;
+mod log;
 mod notify;
 mod units;
 mod uplink;

@@ -15,6 +15,7 @@ use fleet_proto::pb::report_response::Message as Down;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
@@ -25,7 +26,8 @@ use crate::config::Config;
 const QUEUE: usize = 64;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-pub(crate) type Sender = mpsc::Sender<pb::ReportRequest>;
+/// Boxed: the channel keeps room for 32 messages at a time.
+pub(crate) type Sender = mpsc::Sender<Box<pb::ReportRequest>>;
 
 pub(crate) enum FromCollector {
     Connected(Sender),
@@ -104,7 +106,8 @@ impl Link {
             ..self.hello.clone()
         };
         sender.send(message(Message::Hello(hello))).await?;
-        let mut down = client.report(ReceiverStream::new(receiver)).await?.into_inner();
+        let mut down =
+            client.report(ReceiverStream::new(receiver).map(|message| *message)).await?.into_inner();
         // Only an answer makes it a connection: the collector may refuse the hello.
         let Some(first) = down.message().await? else { return Ok(()) };
         tracing::info!("reporting to {}", self.socket.display());
@@ -148,8 +151,8 @@ async fn connect(socket: PathBuf) -> anyhow::Result<Channel> {
     Ok(endpoint.connect_with_connector(connector).await?)
 }
 
-pub(crate) fn message(message: Message) -> pb::ReportRequest {
-    pb::ReportRequest { origin: None, message: Some(message) }
+pub(crate) fn message(message: Message) -> Box<pb::ReportRequest> {
+    Box::new(pb::ReportRequest { origin: None, message: Some(message) })
 }
 
 /// Chance enough for jitter: the low digits of the clock.

@@ -6,6 +6,7 @@
 //! | [`agent`] | handle on a scripted agent (the program `scripted-agent`): steps in, exact token totals out |
 //! | [`claude`] | the real Claude Code, provisioned, pre-answered and started in a private tmux |
 //! | [`home`] | a throw-away home with every directory that the fleet looks for |
+//! | [`real`] | the real Codex, opencode and pi, as [`claude`], and what drives any of them in a pane |
 //! | [`reporters`] | simulated sidecars: many agents over few streams, for load |
 //! | [`scripted`] | the program `scripted-agent` itself, and the tokens that it bills |
 //! | [`skip`] | "skipped, because …" that is a failure on CI |
@@ -21,7 +22,9 @@ pub mod bins;
 pub mod claude;
 pub mod fleet;
 pub mod home;
+mod npm;
 mod process;
+pub mod real;
 pub mod reporters;
 pub mod scripted;
 pub mod skip;

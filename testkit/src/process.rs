@@ -37,6 +37,28 @@ pub(crate) fn all_pids() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// Children, their children, and so on.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> =
+        all_pids().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(&elder) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, parent)| *parent == elder).map(|(pid, _)| pid));
+        next += 1;
+    }
+    family.split_off(1)
+}
+
+/// Processes whose environment holds this text.
+pub(crate) fn with_environment(text: &str) -> Vec<u32> {
+    let holds = |pid: &u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    all_pids().into_iter().filter(holds).collect()
+}
+
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
         // It may be gone already, which is what the caller wants.

@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent::read_rows;
-use crate::process::Owned;
+use crate::process::{self, Owned};
 use crate::wait::wait_until;
 
 const PROGRAM: &str = include_str!("../../tests/support/stub.py");
@@ -20,7 +21,7 @@ const PROGRAM: &str = include_str!("../../tests/support/stub.py");
 /// Ends with the value.
 #[derive(Debug)]
 pub struct ModelStub {
-    _child: Owned,
+    child: Owned,
     port: u16,
     dir: TempDir,
 }
@@ -45,7 +46,7 @@ impl ModelStub {
         }
         let port = said.trim().rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.with_context(|| format!("the stub said {said:?}"))?;
-        let stub = Self { _child: child, port, dir };
+        let stub = Self { child, port, dir };
         wait_until(Duration::from_secs(10), "the stub's health", || stub.health())?;
         Ok(stub)
     }
@@ -58,6 +59,11 @@ impl ModelStub {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// SIGKILL: connections that are open break, and no new one is taken.
+    pub fn kill(&self) {
+        process::signal(self.child.id(), Signal::SIGKILL);
     }
 
     /// Number of requests so far, as the stub counts them.
@@ -80,6 +86,13 @@ impl ModelStub {
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.dir.path().join("stub.jsonl")
+    }
+
+    /// Whether a prompt with this text reached it.
+    #[must_use]
+    pub fn heard(&self, text: &str) -> bool {
+        let holds = |request: &Value| request["last"].as_str().is_some_and(|last| last.contains(text));
+        self.requests().is_ok_and(|requests| requests.iter().any(holds))
     }
 
     /// Every request so far, without secrets and bodies.

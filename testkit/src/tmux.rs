@@ -170,6 +170,23 @@ impl PrivateTmux {
         self.run(["send-keys", "-t", &to].iter().chain(keys)).map(drop)
     }
 
+    /// Text as if typed, in one go.
+    ///
+    /// # Errors
+    /// What tmux said.
+    pub fn type_text(&self, session: &str, text: &str) -> Result<()> {
+        self.run(["send-keys", "-t", &target(session), "-l", text]).map(drop)
+    }
+
+    /// From now on the window has this size, whoever looks at it.
+    ///
+    /// # Errors
+    /// What tmux said.
+    pub fn resize(&self, session: &str, columns: u16, rows: u16) -> Result<()> {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        self.run(["resize-window", "-t", &target(session), "-x", &columns, "-y", &rows]).map(drop)
+    }
+
     /// Pastes `text`, bracketed where the program asked for it. Into a dead pane nothing is pasted: tmux 3.3a
     /// crashes on it.
     ///

@@ -12,6 +12,7 @@ mod append;
 mod client;
 mod death;
 mod footprint;
+mod hook;
 mod kills;
 mod machine;
 mod peer;
@@ -32,7 +33,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 6] = ["footprint", "all-in", "death", "ps", "kills", "scan"];
+const NAMES: [&str; 7] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "all-in" => all_in::measure(effort),
         "death" => death::measure(effort),
         "ps" => ps::measure(effort),
+        "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),
         _ => kills::measure(effort),
     }

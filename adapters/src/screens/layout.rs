@@ -3,26 +3,25 @@
 
 use std::ops::Range;
 
-use regex_lite::Regex;
-
 use super::grid::{Grid, Row};
+use super::pattern::Pattern;
 
 /// How a runtime draws the box that takes the next prompt.
-#[derive(Debug, Clone)]
-pub enum Shape {
+#[derive(Debug)]
+pub(super) enum Shape {
     /// Between two edges; its first row matches `first`, where there is such a mark.
-    Ruled { edge: Regex, first: Option<Regex> },
+    Ruled { edge: Pattern, first: Option<Pattern> },
     /// Begins at a mark and ends at a blank row; nothing of the conversation stands below it.
-    Marked { first: Regex, not: Option<Regex> },
+    Marked { first: Pattern, not: Option<Pattern> },
     /// Behind a bar at the left, closed by a foot.
-    Barred { bar: String, foot: Regex },
+    Barred { bar: String, foot: Pattern },
 }
 
 /// How the blocks of a conversation are told apart.
-#[derive(Debug, Clone)]
-pub enum Block {
+#[derive(Debug)]
+pub(super) enum Block {
     /// By the look of their first row.
-    Begins(Regex),
+    Begins(Pattern),
     /// By blank rows.
     Paragraphs,
 }
@@ -38,17 +37,34 @@ impl Block {
 }
 
 /// What a runtime's screens have in common.
-#[derive(Debug, Clone)]
-pub struct Drawing {
-    pub shape: Shape,
+#[derive(Debug)]
+pub(super) struct Drawing {
+    pub(super) shape: Shape,
     /// What begins a block of the conversation.
-    pub block: Block,
+    pub(super) block: Block,
     /// A row that begins what the user said.
-    pub prompt: Option<Regex>,
+    pub(super) prompt: Option<Pattern>,
     /// A block that only closes a turn: it is passed over where the turn's outcome is asked for.
-    pub closing: Option<Regex>,
+    pub(super) closing: Option<Pattern>,
     /// Suggestions that are no draft, for captures without attributes.
-    pub ghosts: Vec<Regex>,
+    pub(super) ghosts: Vec<Pattern>,
+}
+
+impl Drawing {
+    /// Lets go what was compiled for a look.
+    pub(super) fn relax(&self) {
+        let (first, second) = match &self.shape {
+            Shape::Ruled { edge, first } => (Some(edge), first.as_ref()),
+            Shape::Marked { first, not } => (Some(first), not.as_ref()),
+            Shape::Barred { foot, .. } => (Some(foot), None),
+        };
+        let block = match &self.block {
+            Block::Begins(first) => Some(first),
+            Block::Paragraphs => None,
+        };
+        let all = [first, second, block, self.prompt.as_ref(), self.closing.as_ref()];
+        all.into_iter().flatten().chain(&self.ghosts).for_each(Pattern::relax);
+    }
 }
 
 /// What part of a screen a condition looks at.
@@ -217,7 +233,7 @@ fn find(grid: &Grid, drawing: &Drawing) -> Option<Composer> {
 
 type Found = Option<(Range<usize>, Range<usize>)>;
 
-fn ruled(grid: &Grid, edge: &Regex, first: Option<&Regex>) -> Found {
+fn ruled(grid: &Grid, edge: &Pattern, first: Option<&Pattern>) -> Found {
     let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_match(&grid.rows[*at].text)).collect();
     // From the bottom: the first pair of edges whose first row carries the mark. A draft may hold lines that look like
     // an edge.
@@ -234,7 +250,7 @@ fn ruled(grid: &Grid, edge: &Regex, first: Option<&Regex>) -> Found {
     Some((top + 1..bottom, top..bottom + 1))
 }
 
-fn marked(grid: &Grid, first: &Regex, not: Option<&Regex>, block: &Block) -> Found {
+fn marked(grid: &Grid, first: &Pattern, not: Option<&Pattern>, block: &Block) -> Found {
     let top = (0..grid.rows.len()).rev().find(|at| {
         let text = &grid.rows[*at].text;
         first.is_match(text) || block.begins(grid, *at)
@@ -248,7 +264,7 @@ fn marked(grid: &Grid, first: &Regex, not: Option<&Regex>, block: &Block) -> Fou
     (below <= FOOTER_ROWS).then_some((top..end, top..end))
 }
 
-fn barred(grid: &Grid, bar: &str, foot: &Regex) -> Found {
+fn barred(grid: &Grid, bar: &str, foot: &Pattern) -> Found {
     let end = (0..grid.rows.len()).rev().find(|at| foot.is_match(&grid.rows[*at].text))?;
     let column = grid.rows[end].text.chars().take_while(|c| *c == ' ').count();
     let behind_bar = |row: &Row| {

@@ -6,6 +6,7 @@
 
 mod grid;
 mod layout;
+mod pattern;
 mod read;
 pub mod reset;
 mod rules;
@@ -48,6 +49,13 @@ impl RuleBook {
     pub fn only(mut self, runtime: &str) -> Self {
         self.0.retain(|rules| rules.runtime == runtime);
         self.0.shrink_to_fit();
+        self
+    }
+
+    /// For whoever asks the rules over and over.
+    #[must_use]
+    pub fn stay_compiled(mut self) -> Self {
+        self.0.iter_mut().for_each(|rules| rules.stay_compiled = true);
         self
     }
 

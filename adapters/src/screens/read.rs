@@ -1,11 +1,10 @@
 //! The keys of a rule file and what may stand behind each.
 
+use super::layout::{Block, Drawing, Region, Shape};
+use super::pattern::Pattern;
+use super::rules::{Composer, Condition, Rule, Rules, Shows, Tell, Versions};
 use fleet_domain::text;
 use fleet_domain::yaml::{self, Fields, Kind, Node, Problem, Problems};
-use regex_lite::Regex;
-
-use super::layout::{Block, Drawing, Region, Shape};
-use super::rules::{Composer, Condition, Rule, Rules, Shows, Tell, Versions};
 
 const API_VERSION: &str = "mosaic.fleet/v1";
 const KIND: &str = "ScreenRules";
@@ -33,7 +32,7 @@ fn document(root: &Node, problems: &mut Problems) -> Option<Rules> {
         rules.extend(rule(node, &format!("rules[{at}]"), problems));
     }
     top.close(problems);
-    Some(Rules { runtime: runtime?, versions, drawing: drawing?, rules })
+    Some(Rules { runtime: runtime?, versions, drawing: drawing?, rules, stay_compiled: false })
 }
 
 fn expect(top: &mut Fields<'_>, key: &'static str, wanted: &str, problems: &mut Problems) {
@@ -238,20 +237,16 @@ fn regions(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Vec<Regio
     (!regions.is_empty()).then_some(regions)
 }
 
-fn pattern(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<Regex> {
+fn pattern(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<Pattern> {
     let (words, line) = fields.text(key, problems)?;
     regex(&words, line, &fields.at(key), problems)
 }
 
-fn regex(words: &str, line: usize, key: &str, problems: &mut Problems) -> Option<Regex> {
-    match Regex::new(words) {
-        Ok(regex) => Some(regex),
+fn regex(words: &str, line: usize, key: &str, problems: &mut Problems) -> Option<Pattern> {
+    match Pattern::new(words) {
+        Ok(pattern) => Some(pattern),
         Err(error) => {
-            problems.add(
-                line,
-                key,
-                format!("no regular expression: {}", text::clean(&error.to_string(), 120)),
-            );
+            problems.add(line, key, format!("no regular expression: {}", text::clean(&error, 120)));
             None
         }
     }

@@ -1,12 +1,11 @@
 //! Rules over regions, in order: the first that holds decides. What no rule knows is unknown.
 
-use fleet_domain::observation::{NativeState, StuckKind};
-use fleet_domain::{secrets, text};
-use regex_lite::Regex;
-
 use super::grid::{Grid, Row};
 use super::layout::{Drawing, Layout, Region};
+use super::pattern::Pattern;
 use super::reset;
+use fleet_domain::observation::{NativeState, StuckKind};
+use fleet_domain::{secrets, text};
 
 /// Characters of an evidence line.
 const LINE: usize = 200;
@@ -65,7 +64,8 @@ impl Shows {
     /// Whose turn it is; nothing where something is in the way.
     pub fn native(self) -> Option<NativeState> {
         match self {
-            Self::Turn | Self::Retrying => Some(NativeState::Busy),
+            Self::Turn => Some(NativeState::Busy),
+            Self::Retrying => Some(NativeState::Retrying),
             Self::Background => Some(NativeState::Background),
             Self::Prompt => Some(NativeState::TurnEnded),
             Self::Stuck(_) | Self::Exited => None,
@@ -84,46 +84,48 @@ impl Shows {
 
 /// What must be so with the box for a rule to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Composer {
+pub(super) enum Composer {
     Present,
     Absent,
 }
 
 /// A pattern that must, or must not, be found in one of some regions.
-#[derive(Debug, Clone)]
-pub struct Condition {
-    pub regions: Vec<Region>,
-    pub pattern: Regex,
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) regions: Vec<Region>,
+    pub(super) pattern: Pattern,
 }
 
-#[derive(Debug, Clone)]
-pub struct Rule {
-    pub name: String,
-    pub shows: Shows,
-    pub composer: Option<Composer>,
-    pub all: Vec<Condition>,
-    pub none: Vec<Condition>,
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) shows: Shows,
+    pub(super) composer: Option<Composer>,
+    pub(super) all: Vec<Condition>,
+    pub(super) none: Vec<Condition>,
     /// Where the screen says what it is about, such as the command that waits for a yes: the first that is found is
     /// the line that people are shown.
-    pub tell: Vec<Tell>,
+    pub(super) tell: Vec<Tell>,
 }
 
 /// A row that says what a dialog is about.
-#[derive(Debug, Clone)]
-pub struct Tell {
-    pub region: Region,
-    pub pattern: Regex,
+#[derive(Debug)]
+pub(super) struct Tell {
+    pub(super) region: Region,
+    pub(super) pattern: Pattern,
     /// Not the row that matches but the one below it.
-    pub below: bool,
+    pub(super) below: bool,
 }
 
 /// The rules for one runtime's screens.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Rules {
     pub runtime: String,
     pub versions: Versions,
-    pub drawing: Drawing,
-    pub rules: Vec<Rule>,
+    pub(super) drawing: Drawing,
+    pub(super) rules: Vec<Rule>,
+    /// For whoever asks them over and over.
+    pub(super) stay_compiled: bool,
 }
 
 /// Versions that a file is for: from the first on, below the second.
@@ -167,9 +169,14 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// True where both say the same, however the spinner stands.
+    /// True where both say the same of the agent, however the spinner stands: a request that is sent again comes and goes
+    /// within a turn.
     pub fn agrees(&self, other: &Self) -> bool {
-        self.shows == other.shows
+        let same_turn = |shows: Option<Shows>| match shows {
+            Some(Shows::Retrying) => Some(Shows::Turn),
+            other => other,
+        };
+        same_turn(self.shows) == same_turn(other.shows)
     }
 
     /// The line that shows it; empty where only the box does.
@@ -182,9 +189,16 @@ impl Rules {
     /// What this screen shows. `title` is the terminal's, empty where it is not known.
     pub fn judge(&self, grid: &Grid, title: &str) -> Sight {
         let layout = Layout::of(grid, title, &self.drawing);
+        if !self.stay_compiled {
+            self.drawing.relax();
+        }
         let draft = layout.draft();
         for rule in &self.rules {
-            if let Some(evidence) = rule.holds(&layout) {
+            let holds = rule.holds(&layout);
+            if !self.stay_compiled {
+                rule.relax();
+            }
+            if let Some(evidence) = holds {
                 let limit = rule.shows == Shows::Stuck(StuckKind::UsageLimit);
                 let reset = limit.then(|| reset_in(&layout)).flatten();
                 let draft = draft.filter(|_| !rule.shows.takes_the_box());
@@ -213,6 +227,13 @@ impl Rule {
     }
 }
 
+impl Rule {
+    fn relax(&self) {
+        let conditions = self.all.iter().chain(&self.none).map(|condition| &condition.pattern);
+        conditions.chain(self.tell.iter().map(|tell| &tell.pattern)).for_each(Pattern::relax);
+    }
+}
+
 impl Condition {
     /// The first place where it is found: a row, else words that a narrow terminal wrapped onto several.
     fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
@@ -234,8 +255,8 @@ impl Tell {
         // What stands below a heading, stands below the first; of what matches itself, the last is what is asked now.
         let at = if self.below { rows.iter().position(matches) } else { rows.iter().rposition(matches) }?;
         let row = rows.get(if self.below { at + 1 } else { at })?;
-        let found = self.pattern.captures(&row.text).filter(|_| !self.below);
-        let part = found.and_then(|found| found.get(1)).map_or(row.text.as_str(), |group| group.as_str());
+        let part = if self.below { None } else { self.pattern.find(&row.text) };
+        let part = part.unwrap_or(&row.text);
         Some((self.region, shown(part)))
     }
 }

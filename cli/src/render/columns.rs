@@ -169,7 +169,7 @@ impl Column {
             Hb => heartbeat(agent),
             Idle => or_dash(agent.idle.map(age)),
             Unit => unit(agent),
-            Why => why(agent),
+            Why => why(agent, scene),
             Host => or_none(Some(agent.key.host.as_str())),
             Tenant => or_none(Some(agent.key.tenant.as_str())),
             Socket => or_none(Some(agent.key.socket.shown())),
@@ -237,9 +237,15 @@ fn flags(agent: &AgentView, scene: &Scene) -> Cow<'static, str> {
 }
 
 /// The reason, with the line that shows it.
-pub fn why(agent: &AgentView) -> Cow<'_, str> {
+pub fn why<'a>(agent: &'a AgentView, scene: &Scene) -> Cow<'a, str> {
     let decisive = agent.kind.and_then(|kind| agent.evidence.iter().find(|evidence| evidence.kind == kind));
     let reason = safe(&agent.reason);
+    let until = agent.evidence.iter().filter(|evidence| Some(evidence.kind) == agent.kind);
+    let until = until.filter_map(|evidence| evidence.until).max();
+    let reason = match until {
+        Some(until) => format!("{reason} until {}", scene.time(until)).into(),
+        None => reason,
+    };
     match decisive.map(|evidence| safe(&evidence.line)).filter(|line| !line.is_empty()) {
         Some(line) => format!("{reason}: {line}").into(),
         None if reason.is_empty() => NONE.into(),

@@ -283,7 +283,12 @@ proptest! {
                 }
                 Step::Silence(ms) => { clock += i64::from(ms); Event::Tick }
                 Step::Vanish => {
-                    fleet.apply(Event::Disconnected { reporter, clean: false }, now(clock));
+                    // A deadline may be due at this very moment.
+                    let effects = fleet.apply(Event::Disconnected { reporter, clean: false }, now(clock));
+                    told.extend(effects.iter().filter_map(|effect| match effect {
+                        Effect::Transition(t) => Some((t.key.session.clone(), t.to)),
+                        Effect::Changed { .. } | Effect::Removed { .. } => None,
+                    }));
                     reporter = ReporterId(reporter.0 + 1);
                     connect(&mut fleet, reporter, Vantage::Host, clock);
                     Event::Tick

@@ -181,6 +181,7 @@ fn process_from_pb(process: Option<&pb::Process>) -> Process {
 fn native_to_pb(state: NativeState) -> pb::NativeState {
     match state {
         NativeState::Busy => pb::NativeState::Busy,
+        NativeState::Retrying => pb::NativeState::Retrying,
         NativeState::Background => pb::NativeState::Background,
         NativeState::TurnEnded => pb::NativeState::TurnEnded,
         NativeState::Waiting => pb::NativeState::Waiting,
@@ -191,6 +192,7 @@ fn native_from_pb(state: i32) -> Option<NativeState> {
     match pb::NativeState::try_from(state).ok()? {
         pb::NativeState::Unspecified => None,
         pb::NativeState::Busy => Some(NativeState::Busy),
+        pb::NativeState::Retrying => Some(NativeState::Retrying),
         pb::NativeState::Background => Some(NativeState::Background),
         pb::NativeState::TurnEnded => Some(NativeState::TurnEnded),
         pb::NativeState::Waiting => Some(NativeState::Waiting),

@@ -458,6 +458,7 @@ pub enum NativeState {
     Background = 2,
     TurnEnded = 3,
     Waiting = 4,
+    Retrying = 5,
 }
 impl NativeState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -471,6 +472,7 @@ impl NativeState {
             Self::Background => "NATIVE_STATE_BACKGROUND",
             Self::TurnEnded => "NATIVE_STATE_TURN_ENDED",
             Self::Waiting => "NATIVE_STATE_WAITING",
+            Self::Retrying => "NATIVE_STATE_RETRYING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -481,6 +483,7 @@ impl NativeState {
             "NATIVE_STATE_BACKGROUND" => Some(Self::Background),
             "NATIVE_STATE_TURN_ENDED" => Some(Self::TurnEnded),
             "NATIVE_STATE_WAITING" => Some(Self::Waiting),
+            "NATIVE_STATE_RETRYING" => Some(Self::Retrying),
             _ => None,
         }
     }

@@ -21,10 +21,13 @@ use tokio::task::AbortHandle;
 
 use super::Id;
 use super::hooks::Told;
-use super::screen::Watch;
+use super::screen::{Busy, Watch};
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
+
+/// A turn of which nothing came for so long may be one whose requests fail.
+const SILENT: Duration = Duration::from_secs(20);
 
 pub(super) struct Watched {
     pub(super) id: Id,
@@ -115,14 +118,14 @@ impl Watched {
     }
 
     /// A fresh row from tmux; true when something changed.
-    pub(super) fn listed(&mut self, row: PaneRow, found: Found) -> bool {
+    pub(super) fn listed(&mut self, row: PaneRow, found: Found, asked: Instant) -> bool {
         let pane = look::pane(&row);
         let changed = pane != self.pane || found != self.found;
         if found.stat.as_ref().map(|stat| stat.pid) != self.found.stat.as_ref().map(|stat| stat.pid) {
             self.forget_runtime();
         }
         (self.row, self.pane, self.found) = (row, pane, found);
-        self.screen.still(self.row.activity, Instant::now());
+        self.screen.still(self.row.activity, asked);
         self.confirm_by_screen();
         let moved = self.look_at_activity();
         changed || moved
@@ -257,8 +260,12 @@ impl Watched {
     /// A look at the screen can tell something.
     pub(super) fn wants_look(&self) -> bool {
         // Where only a hook tells, a lost one is found by the screen.
-        let native = self.native().map(|native| native.state);
-        self.is_alive() && self.runs() && self.screen.wants_look(native, self.row.activity)
+        let busy = self.native().filter(|native| native.state.runs()).map(|native| {
+            let since = native.since.unwrap_or_default();
+            let written = self.ended_at.and_then(|(at, _)| at.elapsed().ok()).unwrap_or(since);
+            if since.min(written) >= SILENT { Busy::Silent } else { Busy::Moving }
+        });
+        self.is_alive() && self.runs() && self.screen.wants_look(busy, self.row.activity)
     }
 
     /// A hook of its runtime called.
@@ -275,6 +282,11 @@ impl Watched {
         self.is_alive() && self.runs() && self.native().is_some()
     }
 
+    /// Its files move while its screen shows something in the way: it may have been answered.
+    pub(super) fn may_be_answered(&self) -> bool {
+        self.screen.shows_a_block()
+    }
+
     pub(super) fn wants_second_look(&self) -> bool {
         self.screen.wants_second_look()
     }
@@ -283,9 +295,10 @@ impl Watched {
         self.screen.has_no_rules();
     }
 
-    /// Takes in what the pane shows; true when that became another.
-    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, now: Instant) -> bool {
-        let changed = self.screen.saw(rules, (&self.row.title, capture), now, wall_now());
+    /// Takes in what the pane showed then; true when that became another.
+    pub(super) fn saw(&mut self, rules: &Rules, capture: &str, then: Instant) -> bool {
+        let wall = wall_now().minus(then.elapsed());
+        let changed = self.screen.saw(rules, (&self.row.title, capture), then, wall);
         self.confirm_by_screen();
         changed
     }

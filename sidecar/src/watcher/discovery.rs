@@ -27,6 +27,8 @@ pub(super) struct Discovered {
     pub(super) sessions: BTreeMap<String, Vec<PaneRow>>,
     /// What those panes show that were asked for, by pane.
     pub(super) screens: BTreeMap<String, String>,
+    /// What all of this tells was so at this moment; what came later it may not show.
+    pub(super) asked: Instant,
 }
 
 pub(super) struct Discovery {
@@ -119,10 +121,11 @@ impl Discovery {
 }
 
 async fn list(target: Target, panes: &[String]) -> Discovered {
+    let asked = Instant::now();
     let (state, sessions) = sessions(&target).await;
     let mut screens = BTreeMap::new();
     if state == SocketState::Up && !panes.is_empty() {
         screens.extend(Server::new(target.socket.clone()).captures(panes).await.unwrap_or_default());
     }
-    Discovered { target, state, sessions, screens }
+    Discovered { target, state, sessions, screens, asked }
 }

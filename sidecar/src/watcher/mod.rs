@@ -37,6 +37,11 @@ use hooks::Hooks;
 /// How often processes are looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
 
+/// By then the start is over, and what it needed is free.
+const SETTLED: Duration = Duration::from_secs(8);
+/// Free memory is given back this seldom; sooner after screens were looked at.
+const THRIFT: Duration = Duration::from_secs(300);
+
 /// Socket and session.
 pub(crate) type Id = (SocketName, String);
 
@@ -65,6 +70,8 @@ pub(crate) struct Watcher {
     names: watch::Sender<Vec<String>>,
     units: mpsc::Receiver<SystemdPlane>,
     petted: Instant,
+    /// When memory is next given back.
+    thrift: Instant,
     /// Locked while this sidecar serves its one agent, so that the host's leaves it alone.
     _presence: Option<serve::Presence>,
 }
@@ -114,6 +121,7 @@ impl Watcher {
             names,
             units,
             petted: Instant::now(),
+            thrift: Instant::now() + SETTLED,
             _presence: presence,
         };
         watcher.planes.systemd.unavailable = Some("not asked yet".to_owned());
@@ -250,6 +258,9 @@ impl Watcher {
         let touched: Vec<Id> =
             self.agents.iter().filter(|(_, watched)| watched.reads(path)).map(|(id, _)| id.clone()).collect();
         for id in touched {
+            if self.agents.get(&id).is_some_and(Watched::may_be_answered) {
+                self.discovery.second_look(Instant::now());
+            }
             self.reread(&id);
         }
     }

@@ -13,7 +13,12 @@ impl Watcher {
             files.watch(directory);
         }
         let plane = match roster_file::read(&self.config.roster) {
-            Ok(Some(roster)) => {
+            Ok(Some(mut roster)) => {
+                // Beside one agent the others of a large roster are only weight.
+                if let Some(own) = &self.config.agent {
+                    roster.agents.retain(|agent| agent.name == *own);
+                    roster.agents.shrink_to_fit();
+                }
                 let plane = roster_file::plane(&self.config.roster, &roster, &self.config.host);
                 self.roster = Some(roster);
                 plane

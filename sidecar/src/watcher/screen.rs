@@ -3,13 +3,25 @@
 //! A look costs tmux something, so it is spent only where it can tell more than the runtime itself does, and only after
 //! something was drawn: a screen on which nothing was drawn says what it said.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleet_adapters::look;
-use fleet_adapters::screens::{Grid, Rules, Sight};
+use fleet_adapters::screens::{Grid, Rules, Shows, Sight};
 use fleet_domain::fusion::Steady;
-use fleet_domain::observation::{Evidence, Native, NativeState};
+use fleet_domain::observation::{Evidence, Native};
 use fleet_domain::{Mono, Wall};
+
+/// How often a runtime is looked at that says it is busy and whose transcript does not move.
+const SELDOM: Duration = Duration::from_secs(15);
+
+/// A runtime that says that it is busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// And its transcript shows it.
+    Moving,
+    /// For a while now nothing came of it.
+    Silent,
+}
 
 #[derive(Default)]
 pub(super) struct Watch {
@@ -24,14 +36,19 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Whether a look can tell something. `native` is what the runtime itself says, `drawn` tmux's time of the last
+    /// Whether a look can tell something. `says_busy` is that the runtime itself does, `drawn` tmux's time of the last
     /// drawing.
-    pub(super) fn wants_look(&self, native: Option<NativeState>, drawn: Option<i64>) -> bool {
-        // A runtime that says it is busy would say so too if it waited.
-        if self.without_rules || matches!(native, Some(NativeState::Busy | NativeState::Background)) {
+    pub(super) fn wants_look(&self, says_busy: Option<Busy>, drawn: Option<i64>) -> bool {
+        if self.without_rules {
             return false;
         }
-        self.sight.wants_another() || !self.is_as_looked_at(drawn)
+        match says_busy {
+            // A runtime that says it is busy would say so too if it waited.
+            Some(Busy::Moving) => false,
+            // But not that its request fails again and again.
+            Some(Busy::Silent) => self.confirmed.is_none_or(|at| at.elapsed() >= SELDOM),
+            None => self.sight.wants_another() || !self.is_as_looked_at(drawn),
+        }
     }
 
     /// Nothing was drawn since the last look. tmux tells to the second when something was, so what was drawn in the
@@ -59,17 +76,21 @@ impl Watch {
         let sight = rules.judge(&Grid::parse(capture), title);
         let at = self.mono(now);
         self.looked = Some(wall);
-        self.confirmed = Some(now);
         // What was no screen of the runtime's yet is no state that could be clung to.
         if self.sight.held().is_some_and(|(held, _)| held.shows.is_none()) {
             self.sight = Steady::default();
         }
-        self.sight.look(sight, at, Sight::agrees)
+        let changed = self.sight.look(sight, at, Sight::agrees);
+        // A look that shows something else confirms nothing of what is held.
+        if !self.sight.wants_another() {
+            self.confirmed = Some(now);
+        }
+        changed
     }
 
     /// tmux just said when something was last drawn: before the last look, all is as it was then.
     pub(super) fn still(&mut self, drawn: Option<i64>, now: Instant) {
-        if self.is_as_looked_at(drawn) {
+        if self.is_as_looked_at(drawn) && !self.sight.wants_another() {
             self.confirmed = Some(now);
         }
     }
@@ -83,6 +104,11 @@ impl Watch {
     pub(super) fn recognised(&self) -> Option<Instant> {
         let (sight, _) = self.sight.held()?;
         sight.shows.and(self.confirmed)
+    }
+
+    /// Something was in the way when it was last looked at.
+    pub(super) fn shows_a_block(&self) -> bool {
+        self.sight.held().is_some_and(|(sight, _)| matches!(sight.shows, Some(Shows::Stuck(_))))
     }
 
     pub(super) fn draft(&self) -> Option<bool> {

@@ -9,16 +9,16 @@ use std::time::Instant;
 use anyhow::Context;
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
-use fleet_adapters::host::{Target, concerns, wall_now};
-use fleet_adapters::look;
+use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
+use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
 use super::discovery::{Discovered, EVERY, SELDOM};
-use super::{Ended, Id, Watcher, rules};
+use super::{Ended, Id, SETTLED, THRIFT, Watcher, rules};
 use crate::config::Config;
 use crate::usage::Owner;
 
@@ -77,6 +77,10 @@ impl Watcher {
             self.sources.stir_all();
             self.read_roster();
         }
+        if now >= self.thrift {
+            memory::give_back();
+            self.thrift = now + THRIFT;
+        }
         self.list_if_due(now);
     }
 
@@ -131,7 +135,7 @@ impl Watcher {
 
     fn listed(&mut self, found: &Discovered) {
         for (session, rows) in &found.sessions {
-            self.session(&found.target, session, rows);
+            self.session(found, session, rows);
         }
         let gone: Vec<Id> = self
             .agents
@@ -155,6 +159,10 @@ impl Watcher {
     /// What was captured, by the rules; a change that was seen once is looked at again soon.
     fn look_at_screens(&mut self, found: &Discovered) {
         let now = Instant::now();
+        if !found.screens.is_empty() {
+            // Soon, but not for each of several looks in a row.
+            self.thrift = self.thrift.min(now + SETTLED);
+        }
         for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
             let Some(capture) = found.screens.get(&watched.row.pane) else { continue };
             let Some(runtime) = watched.found.runtime.clone() else { continue };
@@ -163,7 +171,7 @@ impl Watcher {
                 watched.has_no_rules();
                 continue;
             };
-            if watched.saw(rules, capture, now) {
+            if watched.saw(rules, capture, found.asked) {
                 self.due.insert(watched.id.clone());
             }
             if watched.wants_second_look() {
@@ -172,14 +180,15 @@ impl Watcher {
         }
     }
 
-    fn session(&mut self, target: &Target, session: &str, rows: &[fleet_adapters::tmux::PaneRow]) {
+    fn session(&mut self, listing: &Discovered, session: &str, rows: &[fleet_adapters::tmux::PaneRow]) {
+        let (target, asked) = (&listing.target, listing.asked);
         if self.config.agent.as_ref().is_some_and(|agent| agent.as_str() != session) {
             return;
         }
         let id: Id = (target.socket.clone(), session.to_owned());
         let Some((row, found)) = look::choose(rows) else { return };
         let changed = match self.agents.get_mut(&id) {
-            Some(watched) => watched.listed(row.clone(), found),
+            Some(watched) => watched.listed(row.clone(), found, asked),
             None => {
                 let roster = self.entry(&target.socket, session).cloned();
                 let interval = self.config.interval;

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use crate::skip::require_or_skip;
 
 pub use session::{API_KEY, ClaudeOptions, ClaudeSession};
+pub(crate) use session::{FirstRun, answer_first_run, environment};
 
-/// The version that the tests know. The package is the native program itself: no Node, no install script.
+/// The version that the tests know.
 pub const VERSION: &str = "2.1.330";
-const PACKAGE: &str = "@anthropic-ai/claude-code-linux-x64";
 
 /// The program, ready to be started.
 #[derive(Clone, Debug)]

@@ -72,13 +72,13 @@ impl RealClaude {
         options: &ClaudeOptions,
     ) -> Result<ClaudeSession<'a>> {
         let cwd = home.work(session)?;
-        answer_first_run(home, &cwd)?;
+        answer_first_run(&home.home(), &cwd, FirstRun::default())?;
         let mode = if options.permission_mode.is_empty() { "default" } else { &options.permission_mode };
         let mut argv =
             vec![self.program().display().to_string(), "--permission-mode".to_owned(), mode.to_owned()];
         argv.extend_from_slice(&options.args);
         let mut env = home.env();
-        env.extend(environment(stub, options));
+        env.extend(environment(&stub.base_url(), options.subscription));
         env.extend_from_slice(&options.env);
         let pane = tmux.new_session(session, &cwd, &env, &argv)?;
         let config = home.claude_config();
@@ -89,23 +89,38 @@ impl RealClaude {
     }
 }
 
-/// No dialog is left: onboarding done, the key approved, the directory trusted, unattended mode accepted.
-fn answer_first_run(home: &TestHome, cwd: &Path) -> Result<()> {
-    let path = home.home().join(".claude.json");
+/// Which dialogs of a first start are answered beforehand; unattended mode always is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstRun {
+    pub(crate) trusted: bool,
+    pub(crate) key_approved: bool,
+}
+
+impl Default for FirstRun {
+    fn default() -> Self {
+        Self { trusted: true, key_approved: true }
+    }
+}
+
+/// Onboarding is done; the rest is as asked for, in the files of this user.
+pub(crate) fn answer_first_run(user_home: &Path, cwd: &Path, answers: FirstRun) -> Result<()> {
+    let path = user_home.join(".claude.json");
     let known = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
     let mut state: Map<String, Value> = known.unwrap_or_default();
     let tail = &API_KEY[API_KEY.len() - 20..];
     state.insert("hasCompletedOnboarding".to_owned(), json!(true));
     state.insert("theme".to_owned(), json!("dark"));
-    state.insert("customApiKeyResponses".to_owned(), json!({"approved": [tail], "rejected": []}));
+    let approved = if answers.key_approved { json!([tail]) } else { json!([]) };
+    state.insert("customApiKeyResponses".to_owned(), json!({"approved": approved, "rejected": []}));
     let projects = state.entry("projects").or_insert_with(|| json!({}));
-    projects[cwd.to_string_lossy().as_ref()] = json!({"hasTrustDialogAccepted": true});
+    projects[cwd.to_string_lossy().as_ref()] = json!({"hasTrustDialogAccepted": answers.trusted});
     write_json(&path, &Value::Object(state))?;
-    let settings = home.claude_config().join("settings.json");
+    let config = user_home.join(".claude");
+    let settings = config.join("settings.json");
     if settings.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(home.claude_config()).context("make the configuration directory")?;
+    std::fs::create_dir_all(config).context("make the configuration directory")?;
     write_json(&settings, &json!({"skipDangerousModePermissionPrompt": true}))
 }
 
@@ -113,8 +128,8 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
     std::fs::write(path, value.to_string()).with_context(|| format!("write {}", path.display()))
 }
 
-fn environment(stub: &ModelStub, options: &ClaudeOptions) -> Vec<(String, String)> {
-    let credential = if options.subscription {
+pub(crate) fn environment(base_url: &str, subscription: bool) -> Vec<(String, String)> {
+    let credential = if subscription {
         ("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-dummy-0000000000000000000".to_owned())
     } else {
         ("ANTHROPIC_API_KEY", API_KEY.to_owned())
@@ -127,7 +142,7 @@ fn environment(stub: &ModelStub, options: &ClaudeOptions) -> Vec<(String, String
         ("DISABLE_ERROR_REPORTING", on.clone()),
         // As root it refuses the unattended mode outside of a sandbox; elsewhere this does nothing.
         ("IS_SANDBOX", on),
-        ("ANTHROPIC_BASE_URL", stub.base_url()),
+        ("ANTHROPIC_BASE_URL", base_url.to_owned()),
         credential,
     ]
     .map(|(key, value)| (key.to_owned(), value))

@@ -4,6 +4,7 @@ mod collector;
 mod machine;
 mod places;
 mod programs;
+mod signals;
 mod sockets;
 
 use anstyle::{AnsiColor, Style};
@@ -91,6 +92,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     checks.extend(machine::checks(&roster));
     checks.extend(places::checks(&home));
     checks.extend(sockets::checks(&roster));
+    checks.extend(signals::checks(&home));
     let failed = checks.iter().any(|check| check.level == Level::Fail);
     if args.json {
         output::json(&List::new("DoctorReport", checks), true)?;

@@ -1,0 +1,101 @@
+//! opencode. It retries a server's errors for ever, and has no gate of trust; its Escape is asked for twice.
+
+use anyhow::Result;
+use fleet_testkit::real::{Kind, Setup, Under};
+use fleet_testkit::stub::ModelStub;
+use nix::sys::signal::Signal;
+
+use crate::lane::{Lane, available, dead, frozen, retrying, stuck, working};
+use crate::world::{Cell, World, run};
+
+#[test]
+fn opencode_in_every_state() {
+    run(
+        Kind::Opencode,
+        &[("turns", turns), ("asks", asks), ("fails", fails), ("small", small), ("cut", cut)],
+    );
+}
+
+fn turns(world: &World) -> Result<Vec<Cell>> {
+    let mut lane = Lane::launch(world, "turns", &Setup::default())?;
+    lane.expect("idle", &available())?;
+    lane.draft()?;
+    lane.prompt("WAIT90")?;
+    lane.expect("before the first token", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted before the first token", &available())?;
+    lane.prompt("SLOW90")?;
+    lane.session.wait_for_screen("some of the answer", |screen| screen.contains("slow-word-3"))?;
+    lane.expect("text streams", &working("interrupt"))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted", &available())?;
+    lane.end()
+}
+
+fn asks(world: &World) -> Result<Vec<Cell>> {
+    let mut lane = Lane::launch(world, "asks", &Setup::default())?;
+    lane.prompt("ASK")?;
+    lane.expect("a question", &stuck("stuck/question", ""))?;
+    lane.answer("Enter", "esc dismiss")?;
+    lane.expect("the question answered", &available())?;
+    lane.prompt("TOOLSLEEP90")?;
+    lane.expect("a permission", &stuck("stuck/permission", "Permission required|for i in"))?;
+    lane.answer("Enter", "Permission required")?;
+    lane.expect("a tool runs", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("the tool interrupted", &available())?;
+    lane.end()
+}
+
+fn fails(world: &World) -> Result<Vec<Cell>> {
+    let mut lane = Lane::launch(world, "fails", &Setup::default())?;
+    lane.prompt("ERR400")?;
+    lane.expect("a final 400", &stuck("stuck/error", "bad request"))?;
+    lane.prompt("hello")?;
+    lane.expect("a turn after it", &available())?;
+    lane.prompt("ERR401")?;
+    lane.expect("a 401", &stuck("stuck/login", "Incorrect API key"))?;
+    lane.prompt("hello")?;
+    lane.expect("a second turn", &available())?;
+    lane.prompt("LIMIT")?;
+    lane.expect("the plan's limit", &stuck("stuck/usage_limit", "quota"))?;
+    lane.end()
+}
+
+fn small(world: &World) -> Result<Vec<Cell>> {
+    let mut lane = Lane::launch(world, "small", &Setup { under: Under::Shell, ..Setup::default() })?;
+    lane.session.resize(40, 10)?;
+    lane.expect("idle at 40x10", &available())?;
+    lane.prompt("SLOW90")?;
+    lane.expect("working at 40x10", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted at 40x10", &available())?;
+    lane.prompt("TOOL")?;
+    lane.expect("a permission at 40x10", &stuck("stuck/permission", ""))?;
+    lane.session.resize(120, 40)?;
+    lane.answer("Escape", "Permission required")?;
+    lane.expect("a permission denied", &available())?;
+    lane.settles()?;
+    lane.prompt("ERR500")?;
+    lane.expect("retrying", &retrying("retrying"))?;
+    lane.session.kill()?;
+    lane.expect("killed", &dead(Some("dead/exited")))?;
+    lane.end()
+}
+
+fn cut(world: &World) -> Result<Vec<Cell>> {
+    let stub = ModelStub::start()?;
+    let mut lane =
+        Lane::launch_with(world, "cut", &stub, &Setup { under: Under::Script, ..Setup::default() })?;
+    lane.expect("idle before it is stopped", &available())?;
+    lane.session.signal(Signal::SIGSTOP);
+    lane.expect("stopped", &frozen())?;
+    lane.session.signal(Signal::SIGCONT);
+    lane.expect("continued", &available())?;
+    lane.cut(&stub)?;
+    lane.draft_and_enter("hello nobody")?;
+    lane.expect("its network cut", &retrying("retrying"))?;
+    lane.session.kill()?;
+    lane.expect("killed with its pane", &dead(None))?;
+    lane.end()
+}
