@@ -1,6 +1,7 @@
 //! Programs run to their end, with what the kernel says that they took; and the peer that we are compared with.
 #![expect(clippy::disallowed_methods, reason = "measured programs are started as they are")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -86,5 +87,7 @@ pub(crate) fn installed() -> Result<PathBuf> {
         ensure!(output.status.success(), "npm: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     ensure!(program.exists(), "{PACKAGE} has no native program for this machine");
+    // npm leaves that to the wrapper's first run.
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
     Ok(program)
 }
