@@ -1,9 +1,10 @@
 //! Many millions of responses, each once, in little memory: what [`crate::usage::merge`] does, for whoever only wants
 //! sums of a whole tree of files at its end.
 //!
-//! An entry is 48 bytes and an open-addressed index of four-byte places finds it. Responses are told apart by 64 bits of
+//! An entry is 40 bytes and an open-addressed index of four-byte places finds it. Responses are told apart by 64 bits of
 //! their identity: among ten million, two meet with a probability of 3 in a million.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::price::{Cost, Money, Table};
@@ -15,7 +16,6 @@ use crate::usage::{Record, Terms, Tokens};
 const BLOCK: usize = 4096;
 const EMPTY: u32 = u32::MAX;
 const SIDECHAIN: u16 = 1 << 15;
-const SILENT: u64 = u64::MAX;
 
 /// Units: tokens; seconds since the epoch.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +29,6 @@ struct Entry {
     /// Place in the tally's runtimes.
     runtime: u8,
     terms: u8,
-    /// Pico-dollars that the runtime told; [`SILENT`] where it told nothing.
-    reported: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +38,8 @@ pub struct Tally {
     index: Vec<u32>,
     models: Vec<String>,
     runtimes: Vec<String>,
+    /// What runtimes told that a response cost, by the entry's place: most tell nothing.
+    reported: BTreeMap<u32, Money>,
     /// Responses whose figures no model can have: in no sum.
     absurd: u64,
 }
@@ -67,8 +67,8 @@ impl Tally {
             self.grow();
         }
         match self.find(entry.identity) {
-            Ok(place) => self.merge(place, entry),
-            Err(slot) => self.push(slot, entry),
+            Ok(place) => self.merge(place, entry, record.reported),
+            Err(slot) => self.push(slot, entry, record.reported),
         }
     }
 
@@ -80,26 +80,28 @@ impl Tally {
         let side = if record.sidechain { SIDECHAIN } else { 0 };
         let at = u32::try_from(record.at.0.div_euclid(1000)).unwrap_or(0);
         let identity = identity(&record.id);
-        let (terms, reported) = (record.terms.bits(), record.reported.map_or(SILENT, |money| money.0));
-        Some(Entry { identity, counts, at, model: model | side, runtime, terms, reported })
+        Some(Entry { identity, counts, at, model: model | side, runtime, terms: record.terms.bits() })
     }
 
     /// As [`crate::usage::merge`]: the fullest version wins, the earliest time stays.
-    fn merge(&mut self, place: u32, seen: Entry) {
+    fn merge(&mut self, place: u32, seen: Entry, told: Option<Money>) {
         let Some(known) = self.at(place) else { return };
         let at = known.at.min(seen.at);
-        let better = self.rank(&seen) > self.rank(&known);
+        let better = self.rank(&seen, told) > self.rank(&known, self.reported.get(&place).copied());
         let winner = if better { seen } else { known };
+        if better {
+            self.report_of(place, told);
+        }
         if let Some(entry) = self.at_mut(place) {
             *entry = Entry { at, ..winner };
         }
     }
 
-    fn rank(&self, entry: &Entry) -> impl Ord + use<'_> {
+    fn rank(&self, entry: &Entry, told: Option<Money>) -> impl Ord + use<'_> {
         let [input, read, w5, w1, output, reasoning] = entry.counts;
         let total: u64 = [input, read, w5, w1, output].into_iter().map(u64::from).sum();
         let main = entry.model & SIDECHAIN == 0;
-        let told = (entry.terms, entry.reported().map(|money| money.0));
+        let told = (entry.terms, told);
         (output, total, main, (input, read, w5, w1, reasoning), self.model(entry), told)
     }
 
@@ -117,8 +119,9 @@ impl Tally {
         self.blocks.get_mut(place / BLOCK)?.get_mut(place % BLOCK)
     }
 
-    fn push(&mut self, slot: usize, entry: Entry) {
+    fn push(&mut self, slot: usize, entry: Entry, told: Option<Money>) {
         let Ok(place) = u32::try_from(self.responses()) else { return };
+        self.report_of(place, told);
         match self.blocks.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(entry),
             _ => {
@@ -129,6 +132,13 @@ impl Tally {
         }
         if let Some(free) = self.index.get_mut(slot) {
             *free = place;
+        }
+    }
+
+    fn report_of(&mut self, place: u32, told: Option<Money>) {
+        match told {
+            Some(told) => drop(self.reported.insert(place, told)),
+            None => drop(self.reported.remove(&place)),
         }
     }
 
@@ -161,7 +171,7 @@ impl Tally {
     /// All of it, by what the question asks for, at the table's prices; agents and accounts are nobody's here.
     pub fn report(&self, question: &Question, table: &Table) -> Report {
         let mut report = Report::default();
-        for entry in self.blocks.iter().flatten() {
+        for (place, entry) in (0u32..).zip(self.blocks.iter().flatten()) {
             let at = Wall(i64::from(entry.at) * 1000);
             if at < question.since {
                 continue;
@@ -169,8 +179,8 @@ impl Tally {
             let (model, tokens) = (self.model(entry), tokens(entry.counts));
             let runtime = self.runtimes.get(usize::from(entry.runtime)).cloned();
             let priced = || table.price(model, at, &tokens, Terms::from_bits(entry.terms.into()));
-            let cost = match entry.reported() {
-                Some(reported) => Cost::Reported(reported),
+            let cost = match self.reported.get(&place) {
+                Some(reported) => Cost::Reported(*reported),
                 None => priced().map_or(Cost::Unknown, Cost::Priced),
             };
             let of = Group { model: Some(model.to_owned()), runtime, ..Group::default() };
@@ -183,12 +193,6 @@ impl Tally {
     pub fn span(&self) -> Option<(Wall, Wall)> {
         let times = || self.blocks.iter().flatten().map(|entry| Wall(i64::from(entry.at) * 1000));
         Some((times().min()?, times().max()?))
-    }
-}
-
-impl Entry {
-    fn reported(&self) -> Option<Money> {
-        (self.reported != SILENT).then_some(Money(self.reported))
     }
 }
 
@@ -224,8 +228,6 @@ fn tokens(counts: [u32; 6]) -> Tokens {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 48);
+        assert_eq!(size_of::<Entry>(), 40);
     }
 
     #[test]
