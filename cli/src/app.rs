@@ -7,7 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, install, launch, man, ps, schema, usage, wait,
+    capture, completion, doctor, events, explain, holder, install, launch, man, prices, ps, schema, usage,
+    wait,
 };
 use crate::{complete, output};
 
@@ -63,6 +64,7 @@ pub enum Verb {
     Wait(wait::Args),
     Capture(capture::Args),
     Usage(usage::Args),
+    Prices(prices::Args),
     Doctor(doctor::Args),
     Install(install::Args),
     Launch(launch::Args),
@@ -80,6 +82,7 @@ impl Verb {
             Self::Explain(args) => args.json,
             Self::Events(args) => args.speaks_json(),
             Self::Usage(args) => args.json,
+            Self::Prices(args) => args.json,
             Self::Doctor(args) => args.json,
             _ => false,
         }
@@ -128,6 +131,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Wait(args) => interruptible(wait::run(args, &global)).await,
         Verb::Capture(args) => interruptible(capture::run(args, &global)).await,
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
+        Verb::Prices(args) => prices::run(&args),
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
         Verb::Launch(args) => launch::run(args).await,
@@ -202,6 +206,7 @@ mod tests {
             "wait",
             "capture",
             "usage",
+            "prices",
             "doctor",
             "install",
             "launch",

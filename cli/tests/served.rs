@@ -189,24 +189,35 @@ async fn usage_is_the_ledgers_by_what_is_asked_for() {
         model: model.to_owned(),
         tokens: Some(pb::Tokens { input: 1200, output, ..Default::default() }),
         responses: 3,
+        cost: (model == "b").then_some(pb::UsageCost {
+            reported_pico_usd: 1_000_000_000_000,
+            priced_pico_usd: 1_500_000_000_000,
+            reported: 1,
+            priced: 1,
+            unpriced: 1,
+        }),
         ..Default::default()
     };
     let says = Arc::new(Says { sums: vec![sum("a", 5), sum("b", 70_000)], ..Says::default() });
     let _collector = world.collector(says.clone());
     let answer = world.fleet(&["usage", "--by", "agent,model", "--since", "1970-01-02T00:00:00Z"]).await;
-    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    assert_eq!(answer.code, Some(0));
+    assert!(answer.err.starts_with("+ 4 responses of a, b unpriced"), "{}", answer.err);
     assert_eq!(
         answer.out,
-        "AGENT   MODEL  RESPONSES  INPUT  CACHE READ  CACHE WRITE  OUTPUT  TOTAL\n\
-         coder0  b              3   1.2k           0            0   70.0k  71.2k\n\
-         coder0  a              3   1.2k           0            0       5   1.2k\n\
-         total                  6   2.4k           0            0   70.0k  72.4k\n"
+        "AGENT   MODEL  RESPONSES  INPUT  CACHE READ  CACHE WRITE  OUTPUT  TOTAL  API-EQUIVALENT\n\
+         coder0  b              3   1.2k           0            0   70.0k  71.2k          $2.50+\n\
+         coder0  a              3   1.2k           0            0       5   1.2k         unknown\n\
+         total                  6   2.4k           0            0   70.0k  72.4k          $2.50+\n"
     );
     let asked = says.asked.lock().unwrap().clone().unwrap();
     assert_eq!((asked.since_unix_ms, asked.by.len(), asked.days_unix_ms.len()), (86_400_000, 2, 0));
     let daily = world.fleet(&["usage", "--by", "day", "--json"]).await;
     let report: serde_json::Value = serde_json::from_str(&daily.out).unwrap();
     assert_eq!((&report["kind"], &report["totals"]["output"]), (&"UsageReport".into(), &70_005.into()));
+    let totals = &report["totals"];
+    assert_eq!((totals["cost_usd"].as_f64(), totals["unpriced"].as_u64()), (Some(2.5), Some(4)));
+    assert_eq!((totals["cost_source"].as_str(), totals["notional"].as_bool()), (Some("mixed"), Some(true)));
     assert!((30..=32).contains(&says.asked.lock().unwrap().clone().unwrap().days_unix_ms.len()));
 }
 
@@ -217,7 +228,8 @@ async fn transcripts_are_counted_without_a_collector() {
     world.write("tree/projects/-w/s.jsonl", &format!("{row}\n{row}\n"));
     let tree = world.path("tree");
     let answer = world.fleet(&["usage", "--scan", "--runtime", "claude", tree.to_str().unwrap()]).await;
-    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    assert_eq!(answer.code, Some(0));
+    assert!(answer.err.starts_with("+ 1 response of m unpriced"), "{}", answer.err);
     assert!(
         answer.out.contains("claude   m              1     28           0            0     218    246"),
         "{}",
@@ -226,6 +238,42 @@ async fn transcripts_are_counted_without_a_collector() {
     let same = world.fleet(&["usage", "--path", tree.to_str().unwrap(), "--by", "day", "--json"]).await;
     let report: serde_json::Value = serde_json::from_str(&same.out).unwrap();
     assert_eq!(report["rows"][0]["day"], "2026-11-21");
+    let checked = world.fleet(&["usage", "--check", "--json", tree.to_str().unwrap()]).await;
+    let report: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(report["conversations"][0]["cause"], "no_sum");
     assert_eq!(world.fleet(&["usage", "--scan"]).await.code, Some(2));
+    assert_eq!(world.fleet(&["usage", "--check", "--by", "day"]).await.code, Some(2));
+    assert_eq!(world.fleet(&["usage", "--runtime", "pi"]).await.code, Some(2));
     assert_eq!(world.fleet(&["usage", "--path", "x", "--by", "agent"]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn prices_of_ones_own_are_checked_installed_and_counted_with() {
+    let world = World::new();
+    let row = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-21T10:16:58.932Z","message":{"id":"msg_1","model":"m","usage":{"input_tokens":1000000,"output_tokens":0}}}"#;
+    world.write("tree/s.jsonl", &format!("{row}\n"));
+    world.write("wrong.yaml", "version: 1\nmodels:\n  - {model: m, input: dear, outptu: 1}\n");
+    world.write("mine.yaml", "version: 1\nmodels:\n  - {model: m, input: 1.25, output: 1}\n");
+    let path = |name: &str| world.path(name).to_str().unwrap().to_owned();
+    let wrong = world.fleet(&["prices", "--update", &path("wrong.yaml")]).await;
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("line 3: models[0].input: dollars a million tokens"), "{}", wrong.err);
+    assert!(
+        wrong.err.contains("line 3: models[0].outptu: unknown key; did you mean `output`?"),
+        "{}",
+        wrong.err
+    );
+    assert_eq!(world.fleet(&["prices", "--check", &path("mine.yaml")]).await.code, Some(0));
+    let updated = world.fleet(&["prices", "--update", &path("mine.yaml")]).await;
+    assert!(updated.out.contains("prices.yaml is in force"), "{}{}", updated.out, updated.err);
+    let told = world.fleet(&["prices", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let prices = told["prices"].as_array().unwrap();
+    let mine = prices.iter().find(|price| price["model"] == "m").unwrap();
+    assert_eq!(mine["input"], "1.25");
+    assert!(mine["source"].as_str().unwrap().ends_with("/fleet/prices.yaml"), "{mine}");
+    let scanned = world.fleet(&["usage", "--json", "--scan", &path("tree")]).await;
+    let scanned: serde_json::Value = serde_json::from_str(&scanned.out).unwrap();
+    let totals = &scanned["totals"];
+    assert_eq!((totals["cost_usd"].as_f64(), totals["cost_source"].as_str()), (Some(1.25), Some("priced")));
 }

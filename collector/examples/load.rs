@@ -127,6 +127,8 @@ fn batch(n: usize) -> UsageBatch {
             ..Tokens::default()
         },
         sidechain: false,
+        terms: fleet_domain::usage::Terms::default(),
+        reported: None,
     };
     UsageBatch {
         source: format!("/t/{n}.jsonl"),

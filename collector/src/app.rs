@@ -127,6 +127,7 @@ impl App {
             store: core.store.clone(),
             meters,
             http: address.clone().unwrap_or_default(),
+            prices: config.prices.clone(),
             drain: draining.clone(),
         };
         let services = serve_grpc(listener, context, query, draining)?;

@@ -55,6 +55,8 @@ pub struct Config {
     /// It was asked for by name: without it the collector does not start.
     pub http_required: bool,
     pub store: PathBuf,
+    /// The user's own prices; `None` where there is no home.
+    pub prices: Option<PathBuf>,
     pub log: LevelFilter,
     pub thresholds: Thresholds,
     /// Worth a line in the log, not worth an end.
@@ -129,6 +131,7 @@ impl Config {
             http,
             http_required: args.http.is_some(),
             store,
+            prices: home.as_ref().map(Home::prices),
             log,
             thresholds,
             warnings: warning.into_iter().collect(),

@@ -142,6 +142,8 @@ fn batch(number: u64) -> UsageBatch {
         at: Wall(0),
         tokens: Tokens { output: 1, ..Tokens::default() },
         sidechain: false,
+        terms: fleet_domain::usage::Terms::default(),
+        reported: None,
     };
     UsageBatch {
         source: "t".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::AgentKey;
+use crate::price::{Cost, Costs};
 use crate::time::Wall;
 use crate::usage::Tokens;
 
@@ -60,11 +61,18 @@ pub struct Group {
 pub struct Sum {
     pub tokens: Tokens,
     pub responses: u64,
+    pub costs: Costs,
 }
 
 impl Sum {
+    /// Of one response.
+    pub fn one(tokens: Tokens, cost: Cost) -> Self {
+        Self { tokens, responses: 1, costs: Costs::of(cost) }
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.tokens.add(&other.tokens);
+        self.costs.add(&other.costs);
         self.responses = self.responses.saturating_add(other.responses);
     }
 }

@@ -1,19 +1,21 @@
 //! Many millions of responses, each once, in little memory: what [`crate::usage::merge`] does, for whoever only wants
 //! sums of a whole tree of files at its end.
 //!
-//! An entry is 40 bytes and an open-addressed index of four-byte places finds it. Responses are told apart by 64 bits of
+//! An entry is 48 bytes and an open-addressed index of four-byte places finds it. Responses are told apart by 64 bits of
 //! their identity: among ten million, two meet with a probability of 3 in a million.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::price::{Cost, Money, Table};
 use crate::report::{Group, Question, Report, Sum};
 use crate::time::Wall;
-use crate::usage::{Record, Tokens};
+use crate::usage::{Record, Terms, Tokens};
 
 /// Entries come in blocks, so that growing never holds them twice.
 const BLOCK: usize = 4096;
 const EMPTY: u32 = u32::MAX;
 const SIDECHAIN: u16 = 1 << 15;
+const SILENT: u64 = u64::MAX;
 
 /// Units: tokens; seconds since the epoch.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +24,13 @@ struct Entry {
     /// Input, cache read, cache write for five minutes and for an hour, output, reasoning.
     counts: [u32; 6],
     at: u32,
-    /// Place in the tally's names, and whether it was a side chain.
+    /// Place in the tally's models, and whether it was a side chain.
     model: u16,
-    runtime: u16,
+    /// Place in the tally's runtimes.
+    runtime: u8,
+    terms: u8,
+    /// Pico-dollars that the runtime told; [`SILENT`] where it told nothing.
+    reported: u64,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +38,8 @@ pub struct Tally {
     blocks: Vec<Vec<Entry>>,
     /// Places of entries; a power of two of them.
     index: Vec<u32>,
-    names: Vec<String>,
+    models: Vec<String>,
+    runtimes: Vec<String>,
     /// Responses whose figures no model can have: in no sum.
     absurd: u64,
 }
@@ -67,11 +74,14 @@ impl Tally {
 
     fn entry(&mut self, runtime: &str, record: &Record) -> Option<Entry> {
         let counts = counts(&record.tokens)?;
-        let model = self.name(&record.model)?;
-        let runtime = self.name(runtime)?;
+        let model = place(&mut self.models, &record.model, usize::from(SIDECHAIN))?;
+        let model = u16::try_from(model).ok()?;
+        let runtime = u8::try_from(place(&mut self.runtimes, runtime, 256)?).ok()?;
         let side = if record.sidechain { SIDECHAIN } else { 0 };
         let at = u32::try_from(record.at.0.div_euclid(1000)).unwrap_or(0);
-        Some(Entry { identity: identity(&record.id), counts, at, model: model | side, runtime })
+        let identity = identity(&record.id);
+        let (terms, reported) = (record.terms.bits(), record.reported.map_or(SILENT, |money| money.0));
+        Some(Entry { identity, counts, at, model: model | side, runtime, terms, reported })
     }
 
     /// As [`crate::usage::merge`]: the fullest version wins, the earliest time stays.
@@ -89,8 +99,12 @@ impl Tally {
         let [input, read, w5, w1, output, reasoning] = entry.counts;
         let total: u64 = [input, read, w5, w1, output].into_iter().map(u64::from).sum();
         let main = entry.model & SIDECHAIN == 0;
-        let name = self.names.get(usize::from(entry.model & !SIDECHAIN)).map(String::as_str);
-        (output, total, main, (input, read, w5, w1, reasoning), name)
+        let told = (entry.terms, entry.reported().map(|money| money.0));
+        (output, total, main, (input, read, w5, w1, reasoning), self.model(entry), told)
+    }
+
+    fn model(&self, entry: &Entry) -> &str {
+        self.models.get(usize::from(entry.model & !SIDECHAIN)).map_or("", String::as_str)
     }
 
     fn at(&self, place: u32) -> Option<Entry> {
@@ -144,28 +158,23 @@ impl Tally {
         }
     }
 
-    fn name(&mut self, name: &str) -> Option<u16> {
-        let place = match self.names.iter().position(|known| known == name) {
-            Some(place) => place,
-            None => {
-                self.names.push(name.to_owned());
-                self.names.len() - 1
-            }
-        };
-        u16::try_from(place).ok().filter(|place| *place < SIDECHAIN)
-    }
-
-    /// All of it, by what the question asks for; agents and accounts are nobody's here.
-    pub fn report(&self, question: &Question) -> Report {
+    /// All of it, by what the question asks for, at the table's prices; agents and accounts are nobody's here.
+    pub fn report(&self, question: &Question, table: &Table) -> Report {
         let mut report = Report::default();
         for entry in self.blocks.iter().flatten() {
             let at = Wall(i64::from(entry.at) * 1000);
             if at < question.since {
                 continue;
             }
-            let name = |place: u16| self.names.get(usize::from(place & !SIDECHAIN)).cloned();
-            let of = Group { model: name(entry.model), runtime: name(entry.runtime), ..Group::default() };
-            report.add(question.group(of, at), &Sum { tokens: tokens(entry.counts), responses: 1 });
+            let (model, tokens) = (self.model(entry), tokens(entry.counts));
+            let runtime = self.runtimes.get(usize::from(entry.runtime)).cloned();
+            let priced = || table.price(model, at, &tokens, Terms::from_bits(entry.terms.into()));
+            let cost = match entry.reported() {
+                Some(reported) => Cost::Reported(reported),
+                None => priced().map_or(Cost::Unknown, Cost::Priced),
+            };
+            let of = Group { model: Some(model.to_owned()), runtime, ..Group::default() };
+            report.add(question.group(of, at), &Sum::one(tokens, cost));
         }
         report
     }
@@ -175,6 +184,21 @@ impl Tally {
         let times = || self.blocks.iter().flatten().map(|entry| Wall(i64::from(entry.at) * 1000));
         Some((times().min()?, times().max()?))
     }
+}
+
+impl Entry {
+    fn reported(&self) -> Option<Money> {
+        (self.reported != SILENT).then_some(Money(self.reported))
+    }
+}
+
+/// Where the name stands among those below `room`; put there where it is new.
+fn place(names: &mut Vec<String>, name: &str, room: usize) -> Option<usize> {
+    if let Some(place) = names.iter().position(|known| known == name) {
+        return Some(place);
+    }
+    (names.len() < room).then(|| names.push(name.to_owned()))?;
+    Some(names.len() - 1)
 }
 
 fn identity(id: &str) -> u64 {
@@ -206,6 +230,7 @@ mod tests {
 
     use super::*;
     use crate::ids::SessionId;
+    use crate::price::cost;
     use crate::report::By;
     use crate::usage::merge;
 
@@ -217,12 +242,14 @@ mod tests {
             at: Wall(second * 1000),
             tokens: Tokens { input, output, ..Tokens::default() },
             sidechain,
+            terms: Terms::default(),
+            reported: (input == 2).then_some(Money(output)),
         }
     }
 
     #[test]
     fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 40);
+        assert_eq!(size_of::<Entry>(), 48);
     }
 
     #[test]
@@ -231,7 +258,7 @@ mod tests {
         tally.add("r", &record(1, u64::MAX, 0, 1, false, 0));
         tally.add("r", &record(2, 7, 0, 1, false, 0));
         assert_eq!((tally.absurd(), tally.responses()), (1, 1));
-        assert_eq!(tally.report(&Question::default()).total().tokens.output, 7);
+        assert_eq!(tally.report(&Question::default(), &Table::default()).total().tokens.output, 7);
     }
 
     proptest! {
@@ -254,10 +281,10 @@ mod tests {
             let mut expected = Report::default();
             for record in known.values() {
                 let of = Group { model: Some(record.model.clone()), ..Group::default() };
-                let sum = Sum { tokens: record.tokens, responses: 1 };
+                let sum = Sum::one(record.tokens, cost(record, &Table::default()));
                 expected.add(question.group(of, record.at), &sum);
             }
-            prop_assert_eq!(tally.report(&question), expected);
+            prop_assert_eq!(tally.report(&question, &Table::default()), expected);
             prop_assert_eq!(tally.responses(), known.len());
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::SessionId;
+use crate::price::Money;
 use crate::time::Wall;
 
 /// In a session's place where usage is a tenant's, and which of its agents used it cannot be told. No session of tmux
@@ -52,6 +53,55 @@ impl Tokens {
     }
 }
 
+/// On which terms a response was given, as far as they change its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Terms(u8);
+
+impl Terms {
+    const FAST: u8 = 1;
+    const US: u8 = 2;
+    const OTHER: u8 = 4;
+
+    /// From what the runtime says of speed and place of inference; a word that is not known here is remembered as such.
+    pub fn of(speed: Option<&str>, place: Option<&str>) -> Self {
+        let speed = match speed.unwrap_or_default() {
+            "" | "standard" => 0,
+            "fast" => Self::FAST,
+            _ => Self::OTHER,
+        };
+        let place = match place.unwrap_or_default() {
+            "" | "global" => 0,
+            "us" => Self::US,
+            _ => Self::OTHER,
+        };
+        Self(speed | place)
+    }
+
+    /// As a number for keeping; what a later version kept beside what is known here is unknown terms.
+    pub fn from_bits(bits: u32) -> Self {
+        let known = u32::from(Self::FAST | Self::US | Self::OTHER);
+        let other = if bits & !known == 0 { 0 } else { Self::OTHER };
+        Self((bits & known) as u8 | other)
+    }
+
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub fn fast(self) -> bool {
+        self.0 & Self::FAST != 0
+    }
+
+    pub fn us(self) -> bool {
+        self.0 & Self::US != 0
+    }
+
+    /// Terms whose price nobody here knows.
+    pub fn other(self) -> bool {
+        self.0 & Self::OTHER != 0
+    }
+}
+
 /// One billed model response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -63,6 +113,9 @@ pub struct Record {
     pub tokens: Tokens,
     /// A side question or sub-agent: loses a tie against the main line's version.
     pub sidechain: bool,
+    pub terms: Terms,
+    /// What the runtime itself says that it cost.
+    pub reported: Option<Money>,
 }
 
 /// The difference that a newly seen version of a record makes.
@@ -92,6 +145,7 @@ fn rank(record: &Record) -> impl Ord + use<'_> {
         (t.input, t.cache_read, t.cache_write_5m, t.cache_write_1h, t.reasoning),
         &record.model,
         record.conversation.as_str(),
+        (record.terms, record.reported),
     )
 }
 
@@ -159,6 +213,8 @@ mod tests {
             at: Wall(at),
             tokens: Tokens { input: 3, output, ..Tokens::default() },
             sidechain: false,
+            terms: Terms::default(),
+            reported: None,
         }
     }
 

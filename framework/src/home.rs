@@ -57,6 +57,11 @@ impl Home {
         self.root.join("fleet/screens")
     }
 
+    /// The user's own prices, asked before those that are shipped.
+    pub fn prices(&self) -> PathBuf {
+        self.root.join("fleet/prices.yaml")
+    }
+
     pub fn heartbeats(&self) -> PathBuf {
         self.root.join("fleet/run")
     }

@@ -2,6 +2,7 @@
 
 pub mod home;
 pub mod hooks;
+pub mod prices;
 pub mod screens;
 pub mod units;
 

@@ -8,15 +8,18 @@
 //! `fleet-bench simulate SOCKET AGENTS SECONDS` keeps simulated reporters on a collector, for a profiler's sake.
 
 mod all_in;
+mod append;
 mod client;
 mod death;
 mod footprint;
 mod hook;
 mod kills;
 mod machine;
+mod peer;
 mod proc;
 mod ps;
 mod report;
+mod scan;
 mod stage;
 mod stand_in;
 mod stats;
@@ -30,7 +33,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 6] = ["footprint", "all-in", "death", "ps", "hook", "kills"];
+const NAMES: [&str; 7] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         // Programs of the measurements themselves.
         Some("stand-in") => stand_in::agent(),
         Some("poll") => stand_in::naive_poller(&words[1..]),
+        Some("spent") => peer::spent(&words[1..]),
         Some("simulate") => stand_in::simulate(&words[1..]),
         _ => run(words),
     };
@@ -98,6 +102,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "death" => death::measure(effort),
         "ps" => ps::measure(effort),
         "hook" => hook::measure(effort),
+        "scan" => scan::measure(effort),
         _ => kills::measure(effort),
     }
 }

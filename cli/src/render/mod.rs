@@ -6,11 +6,13 @@
 //! ```
 //! Every text passes [`words::safe`] on its way out.
 
+pub mod checked;
 pub mod columns;
 pub mod explain;
 pub mod grid;
 pub mod item;
 pub mod order;
+pub mod priced;
 pub mod spent;
 pub mod summary;
 pub mod table;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anstyle::Style;
 use fleet_adapters::runtimes::usage::scan::Scanned;
+use fleet_domain::price::{Costs, Money};
 use fleet_domain::report::{By, Group, Report, Sum};
 use fleet_domain::time::Wall;
 use jiff::tz::TimeZone;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::grid::{Align, Cell, Fit, Grid, Head};
 use super::item::API_VERSION;
-use super::words::{NONE, count, safe};
+use super::words::{NONE, count, plural, safe};
 
 pub struct Spent<'a> {
     pub report: &'a Report,
@@ -86,8 +87,15 @@ pub fn table(spent: &Spent<'_>, width: Option<usize>, colour: bool) -> String {
         let fit = if rank == 0 { Fit::Fixed } else { Fit::Leaves(rank) };
         Head { title: title.to_owned(), align: Align::Right, fit }
     };
-    let figures =
-        [(3, "RESPONSES"), (2, "INPUT"), (4, "CACHE READ"), (5, "CACHE WRITE"), (0, "OUTPUT"), (0, "TOTAL")];
+    let figures = [
+        (3, "RESPONSES"),
+        (2, "INPUT"),
+        (4, "CACHE READ"),
+        (5, "CACHE WRITE"),
+        (0, "OUTPUT"),
+        (0, "TOTAL"),
+        (1, "API-EQUIVALENT"),
+    ];
     let heads: Vec<Head> = spent.by.iter().map(label).chain(figures.map(figure)).collect();
     let (rows, names) = (spent.rows(), spent.names());
     let mut grid = Grid::new(heads, rows.len() + 1);
@@ -104,7 +112,7 @@ pub fn table(spent: &Spent<'_>, width: Option<usize>, colour: bool) -> String {
     }
 }
 
-fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 6] {
+fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 7] {
     let tokens = &sum.tokens;
     let written = tokens.cache_write_5m.saturating_add(tokens.cache_write_1h);
     [
@@ -114,8 +122,33 @@ fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 6] {
         count(written),
         count(tokens.output),
         count(tokens.total()),
+        dollars(&sum.costs),
     ]
     .map(|text| Cell::styled(text, style))
+}
+
+/// `$1.20`, `$1.20+` where it is not all, `unknown` where it is nothing of it.
+fn dollars(costs: &Costs) -> String {
+    match (costs.known(), costs.unpriced) {
+        (None, 0) => NONE.to_owned(),
+        (None, _) => "unknown".to_owned(),
+        (Some(known), 0) => known.to_string(),
+        (Some(known), _) => format!("{known}+"),
+    }
+}
+
+/// What the costs leave out, and which models' prices are missing; `None` where they leave out nothing.
+pub fn unpriced(report: &Report) -> Option<String> {
+    let count = report.total().costs.unpriced;
+    let rows = report.0.iter().filter(|(_, sum)| sum.costs.unpriced > 0);
+    let models: std::collections::BTreeSet<&str> =
+        rows.filter_map(|(group, _)| group.model.as_deref()).filter(|model| !model.is_empty()).collect();
+    let of = match models.len() {
+        0 => String::new(),
+        _ => format!(" of {}", models.into_iter().take(5).map(safe).collect::<Vec<_>>().join(", ")),
+    };
+    let responses = plural(usize::try_from(count).unwrap_or(usize::MAX), "response");
+    (count > 0).then(|| format!("+ {responses}{of} unpriced: no price of theirs is known (fleet prices)"))
 }
 
 /// The JSON is a contract: keys may be added. Tokens are whole; `output` includes `reasoning`, `input` excludes cache.
@@ -165,8 +198,14 @@ struct Figures {
     cache_write_1h: u64,
     cache_read: u64,
     reasoning: u64,
-    /// US dollars; null, as nothing is priced yet.
+    /// US dollars of those responses whose cost is known; null where none's is.
     cost_usd: Option<f64>,
+    /// `reported` by the runtimes, `priced` by the table, `mixed`, `unknown`.
+    cost_source: &'static str,
+    /// Responses that are not in `cost_usd`.
+    unpriced: u64,
+    /// What the API would have charged, not what was paid: no account is known to pay by tokens.
+    notional: bool,
     responses: u64,
 }
 
@@ -179,9 +218,21 @@ impl Figures {
             cache_write_1h: sum.tokens.cache_write_1h,
             cache_read: sum.tokens.cache_read,
             reasoning: sum.tokens.reasoning,
-            cost_usd: None,
+            cost_usd: sum.costs.known().map(Money::usd),
+            cost_source: source(&sum.costs),
+            unpriced: sum.costs.unpriced,
+            notional: true,
             responses: sum.responses,
         }
+    }
+}
+
+const fn source(costs: &Costs) -> &'static str {
+    match (costs.by_report, costs.by_price) {
+        (0, 0) => "unknown",
+        (_, 0) => "reported",
+        (0, _) => "priced",
+        _ => "mixed",
     }
 }
 
@@ -240,7 +291,12 @@ mod tests {
                 Tokens { input: 10, output, cache_read: 900_000, cache_write_1h: 5, ..Tokens::default() };
             let day = Some(Wall(1_795_219_200_000));
             let group = Group { agent: Some(agent), model: Some(model.into()), day, ..Group::default() };
-            report.add(group, &Sum { tokens, responses: 2 });
+            let costs = match output {
+                3 => Costs { unpriced: 2, ..Costs::default() },
+                1_200 => Costs { priced: Money(3_456_000_000), by_price: 1, unpriced: 1, ..Costs::default() },
+                _ => Costs { priced: Money(1_980_050_000_000), by_price: 2, ..Costs::default() },
+            };
+            report.add(group, &Sum { tokens, responses: 2, costs });
         }
         report
     }
@@ -251,6 +307,13 @@ mod tests {
         let spent = Spent { report: &report, by: &[By::Day, By::Agent, By::Model], zone: &zone };
         insta::assert_snapshot!("usage_table", table(&spent, None, false));
         insta::assert_snapshot!("usage_table_narrow", table(&spent, Some(60), false));
+    }
+
+    #[test]
+    fn what_is_not_priced_is_told_apart() {
+        let told = unpriced(&report()).unwrap();
+        assert!(told.starts_with("+ 3 responses of claude-sonnet-5 unpriced"), "{told}");
+        assert_eq!(unpriced(&Report::default()), None);
     }
 
     #[test]

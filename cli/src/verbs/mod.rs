@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod capture;
+pub mod check;
 pub mod completion;
 pub mod doctor;
 pub mod events;
@@ -9,6 +10,7 @@ pub mod holder;
 pub mod install;
 pub mod launch;
 pub mod man;
+pub mod prices;
 pub mod ps;
 pub mod schema;
 pub mod screen;

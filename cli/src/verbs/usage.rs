@@ -11,6 +11,7 @@ use fleet_proto::limits::MAX_DAYS;
 use jiff::tz::TimeZone;
 
 use super::events::{Since, since};
+use super::{check, prices};
 use crate::app::Global;
 use crate::client::{Client, ClientError};
 use crate::clock;
@@ -28,9 +29,10 @@ Examples:
   fleet usage                              each agent's tokens, all that is kept
   fleet usage --by day,model --since 7d
   fleet usage --by account --json
-  fleet usage --scan ~/.claude ~/.codex    transcripts read here and now, without a collector";
+  fleet usage --scan ~/.claude ~/.codex    transcripts read here and now, without a collector
+  fleet usage --check                      what is counted beside what the runtimes tell";
 
-/// Count tokens: by agent, model, day, account or runtime
+/// Count tokens and what they cost: by agent, model, day, account or runtime
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Args {
@@ -44,16 +46,19 @@ pub struct Args {
     #[arg(long)]
     utc: bool,
     /// Read the transcripts at and below the paths, without a collector
-    #[arg(long, requires = "place")]
+    #[arg(long, requires = "place", group = "reads")]
     scan: bool,
-    /// With --scan, only transcripts of this runtime
-    #[arg(long, value_name = "RUNTIME", value_parser = RUNTIMES, requires = "place")]
+    /// Compare each conversation's sum with the runtime's own, at the paths or where the runtimes keep transcripts
+    #[arg(long, group = "reads", conflicts_with_all = ["by", "since", "utc"])]
+    check: bool,
+    /// With --scan or --check, only transcripts of this runtime
+    #[arg(long, value_name = "RUNTIME", value_parser = RUNTIMES)]
     runtime: Option<String>,
-    /// The same as --scan with this path
+    /// The same as --scan with this path, and with --check this path
     #[arg(long = "path", value_name = "PATH", group = "place")]
     path: Vec<PathBuf>,
-    /// Files and directories to scan; for opencode its database
-    #[arg(value_name = "PATH", group = "place", requires = "scan")]
+    /// Files and directories to scan or check; for opencode its database
+    #[arg(value_name = "PATH", group = "place", requires = "reads")]
     paths: Vec<PathBuf>,
     /// One JSON object
     #[arg(long)]
@@ -86,9 +91,17 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let now = clock::now().wall;
     let from = args.since.map(|since| since.at(now));
     let paths: Vec<PathBuf> = args.path.iter().chain(&args.paths).cloned().collect();
+    if args.check {
+        return check::run(paths, args.runtime.as_deref(), args.json);
+    }
+    if paths.is_empty() && args.runtime.is_some() {
+        return Err(Failure::new(Code::Usage, "--runtime chooses among transcripts that are read")
+            .next("add --scan with a path, or --check"));
+    }
     let fallback: &[By] = if paths.is_empty() { &[By::Agent] } else { &[By::Runtime, By::Model] };
     let by = chosen(&args.by, fallback);
     let asked: BTreeSet<By> = by.iter().copied().collect();
+    let table = prices::in_force();
     let (report, source) = if paths.is_empty() {
         let begin =
             from.unwrap_or(if asked.contains(&By::Day) { Wall(now.0 - DAYS * DAY_MS) } else { Wall(0) });
@@ -103,7 +116,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         let scanned = scan::scan(&paths, args.runtime.as_deref(), &|_, _| {});
         let span = scanned.tally.span().unwrap_or((now, now));
         let question = question(from.unwrap_or(span.0), span.1, asked, &zone)?;
-        (scanned.tally.report(&question), Some(scanned))
+        (scanned.tally.report(&question, &table), Some(scanned))
     };
     show(&Spent { report: &report, by: &by, zone: &zone }, source.as_ref(), &args)
 }
@@ -166,7 +179,11 @@ fn show(spent: &Spent<'_>, scanned: Option<&Scanned>, args: &Args) -> Outcome {
     }
     let screen = Screen::detect();
     let width = screen.terminal.then(|| screen.size().0);
-    output::data(&spent::table(spent, width, screen.colour))
+    output::data(&spent::table(spent, width, screen.colour))?;
+    if let Some(told) = spent::unpriced(spent.report) {
+        output::note(&told);
+    }
+    Ok(())
 }
 
 fn warn(scanned: &Scanned) {

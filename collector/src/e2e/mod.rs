@@ -53,6 +53,7 @@ fn config(dir: &Path) -> Config {
         socket: dir.join("run/collector.sock"),
         http: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         http_required: true,
+        prices: Some(dir.join("prices.yaml")),
         store: dir.join("state/register.sqlite3"),
         log: LevelFilter::OFF,
         thresholds: Thresholds::default(),

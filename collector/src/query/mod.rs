@@ -6,6 +6,7 @@ mod events;
 mod listing;
 mod used;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleet_domain::Wall;
@@ -34,6 +35,8 @@ pub struct Query {
     pub meters: Arc<Meters>,
     /// Where /metrics is; empty where it is off.
     pub http: String,
+    /// The user's own prices; `None` where there is no home.
+    pub prices: Option<PathBuf>,
     /// True once the collector ends: a stream that stayed open would hold up the end.
     pub drain: watch::Receiver<bool>,
 }
@@ -103,7 +106,8 @@ impl FleetService for Query {
     ) -> Result<Response<pb::GetUsageResponse>, Status> {
         let question = question_from_pb(request.get_ref());
         let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        Ok(Response::new(sums_to_pb(&used::sum(&self.store, &question).await?)))
+        let table = used::prices(self.prices.clone()).await;
+        Ok(Response::new(sums_to_pb(&used::sum(&self.store, &question, table).await?)))
     }
 
     async fn get_status(

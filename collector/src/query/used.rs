@@ -1,6 +1,11 @@
 //! What was used: the ledger's pages added up.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
+use fleet_framework::prices;
 use fleet_proto::limits::MAX_SUMS;
 use tonic::Status;
 
@@ -11,11 +16,16 @@ use crate::store::handle::StoreHandle;
 /// Rows that one turn of the store sums; some milliseconds.
 const PAGE: u32 = 10_000;
 
-pub(super) async fn sum(store: &StoreHandle, question: &Question) -> Result<Report, Status> {
+/// What a response cost is asked of the table anew each time: a corrected price holds for the past too.
+pub(super) async fn sum(
+    store: &StoreHandle,
+    question: &Question,
+    table: Arc<Table>,
+) -> Result<Report, Status> {
     let mut report = Report::default();
     let mut after = Place::default();
     loop {
-        let page = store.summed(question.clone(), after, PAGE).await;
+        let page = store.summed(question.clone(), table.clone(), after, PAGE).await;
         let page = page.map_err(|error| Status::unavailable(chain(&error)))?;
         for (group, sum) in page.report.0 {
             report.add(group, &sum);
@@ -30,4 +40,18 @@ pub(super) async fn sum(store: &StoreHandle, question: &Question) -> Result<Repo
             None => return Ok(report),
         }
     }
+}
+
+/// The prices in force at this moment. With a mistake in the user's file nothing is priced: a wrong price would not show.
+pub(super) async fn prices(own: Option<PathBuf>) -> Arc<Table> {
+    let Some(own) = own else { return Arc::new(prices::shipped()) };
+    let read = tokio::task::spawn_blocking(move || prices::table(&own)).await;
+    Arc::new(match read {
+        Ok(Ok(table)) => table,
+        Ok(Err(error)) => {
+            tracing::warn!("no cost is told: {}", chain(&error));
+            Table::default()
+        }
+        Err(_) => Table::default(),
+    })
 }

@@ -246,8 +246,8 @@ impl Actor {
             Question::Page(past, after, limit, reply) => {
                 drop(reply.send(self.store.transitions(&past, after, limit)));
             }
-            Question::Summed(question, after, limit, reply) => {
-                drop(reply.send(self.store.summed(&question, &after, limit)));
+            Question::Summed(asked, after, limit, reply) => {
+                drop(reply.send(self.store.summed(&asked.0, &asked.1, &after, limit)));
             }
             Question::Skip(past, count, reply) => drop(reply.send(self.store.skip_to_latest(&past, count))),
         }

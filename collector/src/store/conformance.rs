@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::ids::{RuntimeName, SessionId};
 use fleet_domain::observation::Source;
+use fleet_domain::price::{Costs, Layer, Money, Table, parse};
 use fleet_domain::readiness::{EvidenceSignal, State, StuckKind};
 use fleet_domain::report::{By, Question};
 use fleet_domain::time::Mono;
-use fleet_domain::usage::{BUCKET_MS, Record, Tokens};
+use fleet_domain::usage::{BUCKET_MS, Record, Terms, Tokens};
 use fleet_domain::{AgentKey, HostId, SocketName, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
@@ -23,6 +24,7 @@ pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
     the_first_reader_owns_a_record(&*fresh());
     tenants_do_not_meet(&*fresh());
     usage_is_summed_by_what_is_asked_for(&*fresh());
+    what_a_price_depends_on_is_kept(&*fresh());
     only_the_last_day_is_recent(&*fresh());
     transitions_keep_order_standing_and_counts(&*fresh());
     transitions_are_found_by_agent_time_and_number(&*fresh());
@@ -42,6 +44,8 @@ pub(crate) fn record(id: &str, output: u64, at: i64) -> Record {
         at: Wall(at),
         tokens: Tokens { input: 3, output, ..Tokens::default() },
         sidechain: false,
+        terms: Terms::default(),
+        reported: None,
     }
 }
 
@@ -121,7 +125,7 @@ fn usage_is_summed_by_what_is_asked_for<S: Store>(open: &dyn Fn() -> S) {
     let sums = |store: &mut S, question: &Question, limit: u32| {
         let (mut after, mut told) = (Place::default(), BTreeMap::new());
         loop {
-            let page = store.summed(question, &after, limit).unwrap();
+            let page = store.summed(question, &Table::default(), &after, limit).unwrap();
             for (group, sum) in page.report.0 {
                 let name = (group.agent.map(|agent| agent.session), group.day);
                 let known: &mut (u64, u64) = told.entry(name).or_default();
@@ -146,6 +150,42 @@ fn usage_is_summed_by_what_is_asked_for<S: Store>(open: &dyn Fn() -> S) {
     }
     let late = Question { since: Wall(T + 1), ..Question::default() };
     assert_eq!(sums(&mut store, &late, 2), [((None, None), (2, 16))]);
+}
+
+/// Tokens alone do not make a price: the terms, the request's size and time do, and the runtime's own word before them.
+fn what_a_price_depends_on_is_kept<S: Store>(open: &dyn Fn() -> S) {
+    let mut store = open();
+    let fast = Record { terms: Terms::of(Some("fast"), None), ..record("fast", 1, T) };
+    let told = Record { reported: Some(Money(77)), ..record("told", 1, T) };
+    let odd = Record { terms: Terms::of(Some("odd"), None), ..record("odd", 1, T) };
+    let large = record("large", 10, T);
+    let large = Record { tokens: Tokens { cache_read: 100, ..large.tokens }, ..large };
+    let late = record("late", 1, T + 86_400_000);
+    store.commit(&[Write::Usage(usage("a", "t", 1, vec![fast, told, odd, large, late]))]).unwrap();
+    let from = Wall(T + 1).to_rfc3339();
+    let book = format!(
+        "version: 1
+models:
+  - model: m
+    fast: 2
+    prices:
+      - {{input: 1, output: 10, tiers: [{{above: 100, input: 2, output: 20, cache_read: 1}}]}}
+      - {{from: '{from}', input: 5, output: 5}}"
+    );
+    let book = parse(&book).unwrap();
+    let table = Table(vec![Layer { origin: "test".to_owned(), book }]);
+    let costs = |store: &mut S, table: &Table| {
+        let summed = store.summed(&Question::default(), table, &Place::default(), 100).unwrap();
+        summed.report.total().costs
+    };
+    let priced = (2 * (3 + 10) + (3 * 2 + 100 + 10 * 20) + (3 + 1) * 5) * 1_000_000;
+    let expected =
+        Costs { reported: Money(77), by_report: 1, priced: Money(priced), by_price: 3, unpriced: 1 };
+    assert_eq!(costs(&mut store, &table), expected);
+    let mut store = open_again(store, open);
+    assert_eq!(costs(&mut store, &table), expected);
+    let none = costs(&mut store, &Table::default());
+    assert_eq!((none.known(), none.unpriced), (Some(Money(77)), 4));
 }
 
 fn tenants_do_not_meet<S: Store>(open: &dyn Fn() -> S) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fleet_domain::Wall;
+use fleet_domain::price::Table;
 use fleet_domain::report::Question;
 
 use super::sqlite::Sqlite;
@@ -56,8 +57,14 @@ impl Store for Flaky {
         self.inner.skip_to_latest(past, count)
     }
 
-    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError> {
-        self.inner.summed(question, after, limit)
+    fn summed(
+        &mut self,
+        question: &Question,
+        table: &Table,
+        after: &Place,
+        limit: u32,
+    ) -> Result<Summed, StoreError> {
+        self.inner.summed(question, table, after, limit)
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use fleet_domain::price::Table;
 use fleet_domain::report::Question as UsageQuestion;
 
 use super::{Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite};
@@ -42,7 +43,7 @@ pub struct Ack {
 pub(super) enum Question {
     Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
     Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
-    Summed(UsageQuestion, Place, u32, oneshot::Sender<Result<Summed, StoreError>>),
+    Summed(Box<(UsageQuestion, Arc<Table>)>, Place, u32, oneshot::Sender<Result<Summed, StoreError>>),
     Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
@@ -71,10 +72,11 @@ impl StoreHandle {
     pub async fn summed(
         &self,
         question: UsageQuestion,
+        table: Arc<Table>,
         after: Place,
         limit: u32,
     ) -> Result<Summed, Unavailable> {
-        self.ask(|reply| Question::Summed(question, after, limit, reply)).await
+        self.ask(|reply| Question::Summed(Box::new((question, table)), after, limit, reply)).await
     }
 
     pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
 use fleet_domain::usage::Change;
 use fleet_domain::{AgentKey, HostId, TenantId, Wall};
@@ -51,8 +52,14 @@ pub trait Store: Send {
     /// The number below which transitions must be skipped so that at most `count` remain.
     fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError>;
 
-    /// Usage summed, over at most `limit` records after `after`.
-    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError>;
+    /// Usage summed at the table's prices, over at most `limit` records after `after`.
+    fn summed(
+        &mut self,
+        question: &Question,
+        table: &Table,
+        after: &Place,
+        limit: u32,
+    ) -> Result<Summed, StoreError>;
 
     /// Lets go of what is past its time; answers how many rows.
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError>;

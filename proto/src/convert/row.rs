@@ -282,6 +282,8 @@ mod tests {
                 at: now(0).wall,
                 tokens: Tokens { input: *count, reasoning: 1, ..Tokens::default() },
                 sidechain: false,
+                terms: fleet_domain::usage::Terms::default(),
+                reported: None,
             };
             fleet.apply(Event::Used { key, change: Change { minus: None, plus } }, now(3));
         }

@@ -1,8 +1,9 @@
 //! Usage: records with the position up to which their source was read.
 
 use fleet_domain::ids::{SessionId, SocketName};
+use fleet_domain::price::Money;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 
 use super::scalar::name;
 use super::{Invalid, bounded};
@@ -66,7 +67,8 @@ fn record_to_pb(record: &Record) -> pb::UsageRecord {
         tokens: Some(tokens_to_pb(&record.tokens)),
         sidechain: record.sidechain,
         task: String::new(),
-        cost_usd: None,
+        cost_usd: record.reported.map(Money::usd),
+        terms: record.terms.bits().into(),
     }
 }
 
@@ -82,6 +84,8 @@ fn record_from_pb(record: &pb::UsageRecord) -> Result<Record, Invalid> {
         at: Wall(record.at_unix_ms),
         tokens: record.tokens.as_ref().map(tokens_from_pb).ok_or(Invalid::Missing("usage.records.tokens"))?,
         sidechain: record.sidechain,
+        terms: Terms::from_bits(record.terms),
+        reported: record.cost_usd.and_then(Money::from_usd),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Questions about usage, and their answers.
 
+use fleet_domain::price::{Costs, Money};
 use fleet_domain::report::{By, Group, Question, Report, Sum};
 use fleet_domain::time::Wall;
 
@@ -61,6 +62,7 @@ pub fn sums_to_pb(report: &Report) -> pb::GetUsageResponse {
         day_unix_ms: group.day.map_or(0, |day| day.0),
         tokens: Some(tokens_to_pb(&sum.tokens)),
         responses: sum.responses,
+        cost: Some(costs_to_pb(&sum.costs)),
     });
     pb::GetUsageResponse { sums: sums.collect() }
 }
@@ -78,9 +80,31 @@ pub fn sums_from_pb(answer: &pb::GetUsageResponse) -> Result<Report, Invalid> {
             day: Some(Wall(sum.day_unix_ms)).filter(|day| day.0 != 0),
         };
         let tokens = sum.tokens.as_ref().map(tokens_from_pb).unwrap_or_default();
-        report.add(group, &Sum { tokens, responses: sum.responses });
+        let costs = costs_from_pb(sum.cost.as_ref(), sum.responses);
+        report.add(group, &Sum { tokens, responses: sum.responses, costs });
     }
     Ok(report)
+}
+
+fn costs_to_pb(costs: &Costs) -> pb::UsageCost {
+    pb::UsageCost {
+        reported_pico_usd: costs.reported.0,
+        priced_pico_usd: costs.priced.0,
+        reported: costs.by_report,
+        priced: costs.by_price,
+        unpriced: costs.unpriced,
+    }
+}
+
+/// A collector that tells no cost knows none of any response's.
+fn costs_from_pb(costs: Option<&pb::UsageCost>, responses: u64) -> Costs {
+    costs.map_or(Costs { unpriced: responses, ..Costs::default() }, |costs| Costs {
+        reported: Money(costs.reported_pico_usd),
+        priced: Money(costs.priced_pico_usd),
+        by_report: costs.reported,
+        by_price: costs.priced,
+        unpriced: costs.unpriced,
+    })
 }
 
 #[cfg(test)]
@@ -103,8 +127,9 @@ mod tests {
         let tokens = Tokens { input: 1, output: 2, ..Tokens::default() };
         let group =
             Group { agent: Some(agent), day: Some(Wall(9)), model: Some("m".into()), ..Group::default() };
-        report.add(group, &Sum { tokens, responses: 3 });
-        report.add(Group::default(), &Sum { tokens, responses: 1 });
+        let costs = Costs { reported: Money(7), by_report: 1, priced: Money(9), by_price: 1, unpriced: 1 };
+        report.add(group, &Sum { tokens, responses: 3, costs });
+        report.add(Group::default(), &Sum { tokens, responses: 1, ..Sum::default() });
         assert_eq!(sums_from_pb(&sums_to_pb(&report)).unwrap(), report);
     }
 

@@ -568,6 +568,10 @@ pub struct UsageRecord {
     /// The runtime's own figure in US dollars, where it gives one.
     #[prost(double, optional, tag = "8")]
     pub cost_usd: ::core::option::Option<f64>,
+    /// Terms that change the price: bit 0 the fast mode, bit 1 inference in the United States, any other: terms whose price
+    /// is not known.
+    #[prost(uint32, tag = "9")]
+    pub terms: u32,
 }
 /// Asks where to go on in a source; answered by a CursorAck, with an empty cursor for a source never read.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1466,6 +1470,25 @@ pub struct UsageSum {
     pub tokens: ::core::option::Option<Tokens>,
     #[prost(uint64, tag = "7")]
     pub responses: u64,
+    #[prost(message, optional, tag = "8")]
+    pub cost: ::core::option::Option<UsageCost>,
+}
+/// What responses cost, in 10⁻¹² US dollars. Those whose cost nobody knows are in neither sum.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UsageCost {
+    /// As the runtimes themselves said.
+    #[prost(uint64, tag = "1")]
+    pub reported_pico_usd: u64,
+    /// Tokens by the collector's price table.
+    #[prost(uint64, tag = "2")]
+    pub priced_pico_usd: u64,
+    /// Responses behind each, and those without a known cost.
+    #[prost(uint64, tag = "3")]
+    pub reported: u64,
+    #[prost(uint64, tag = "4")]
+    pub priced: u64,
+    #[prost(uint64, tag = "5")]
+    pub unpriced: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}

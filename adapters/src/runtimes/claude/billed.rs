@@ -35,8 +35,8 @@ struct Iteration<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     model: Option<Cow<'a, str>>,
-    #[serde(flatten)]
-    usage: Usage,
+    #[serde(borrow, flatten)]
+    usage: Usage<'a>,
 }
 
 /// All that one line bills. Needs no memory of the lines before it.
@@ -64,6 +64,9 @@ fn advisors(line: &[u8], response: &Record, emit: &mut dyn FnMut(Record)) -> Lin
             id: format!("{}#advisor{index}", text::clean(&response.id, 240)),
             model: text::clean(iteration.model.as_deref().unwrap_or_default(), 100),
             tokens: iteration.usage.tokens(),
+            terms: iteration.usage.terms(),
+            // The response's own figure; whether it holds the advisor's nobody says.
+            reported: None,
             ..response.clone()
         });
     }

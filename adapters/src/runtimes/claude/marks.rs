@@ -109,6 +109,11 @@ pub fn parse(line: &[u8]) -> Option<Mark> {
     }
 }
 
+/// The row is of a session that somebody sits before.
+pub fn is_interactive(line: &[u8]) -> bool {
+    memmem::find(line, b"\"entrypoint\":\"cli\"").is_some()
+}
+
 fn by_model((model, usage): (String, ModelUsage)) -> (String, Tokens) {
     let hour = usage.hour.min(usage.cache_creation_input_tokens);
     let tokens = Tokens {

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use fleet_domain::SessionId;
+use fleet_domain::price::Money;
 use fleet_domain::readiness::StuckKind;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 use fleet_domain::{secrets, text};
 use memchr::memmem;
 use serde::Deserialize;
@@ -52,6 +53,9 @@ struct Line<'a> {
     is_meta: Option<bool>,
     #[serde(borrow, default)]
     message: Option<Message<'a>>,
+    /// Old versions wrote what a response cost.
+    #[serde(default, rename = "costUSD")]
+    cost_usd: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -60,12 +64,12 @@ struct Message<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     model: Option<Cow<'a, str>>,
-    #[serde(default)]
-    usage: Option<Usage>,
+    #[serde(borrow, default)]
+    usage: Option<Usage<'a>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Usage {
+pub(super) struct Usage<'a> {
     #[serde(default)]
     input_tokens: Option<u64>,
     #[serde(default)]
@@ -78,6 +82,10 @@ pub(super) struct Usage {
     cache_creation: Option<CacheCreation>,
     #[serde(default)]
     output_tokens_details: Option<OutputDetails>,
+    #[serde(borrow, default)]
+    speed: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    inference_geo: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -145,10 +153,16 @@ fn response(row: &Line<'_>) -> Row {
         at,
         tokens: usage.tokens(),
         sidechain: row.is_sidechain == Some(true),
+        terms: usage.terms(),
+        reported: row.cost_usd.filter(|usd| *usd > 0.0).and_then(Money::from_usd),
     })
 }
 
-impl Usage {
+impl Usage<'_> {
+    pub(super) fn terms(&self) -> Terms {
+        Terms::of(self.speed.as_deref(), self.inference_geo.as_deref())
+    }
+
     pub(super) fn tokens(&self) -> Tokens {
         let written = self.cache_creation_input_tokens.unwrap_or(0);
         // Old rows do not tell the two lifetimes apart: five minutes was the only one.
@@ -237,6 +251,21 @@ mod tests {
         let record = record(&old);
         assert_eq!((record.tokens.cache_write_5m, record.tokens.cache_write_1h), (300, 0));
         assert_eq!(record.id, "req_0018");
+    }
+
+    #[test]
+    fn what_changes_a_price_is_taken_over() {
+        let plain = record(RESPONSE);
+        assert_eq!((plain.terms, plain.reported), (Terms::default(), None));
+        let old = record(&RESPONSE.replace(r#""uuid":"u""#, r#""uuid":"u","costUSD":0.25"#));
+        assert_eq!(old.reported, Some(Money(250_000_000_000)));
+        let with = |words: &str| {
+            record(&RESPONSE.replace(r#""input_tokens":28"#, &format!(r#""input_tokens":28,{words}"#))).terms
+        };
+        assert_eq!(with(r#""speed":"standard","inference_geo":"global""#), Terms::default());
+        let dear = with(r#""speed":"fast","inference_geo":"us""#);
+        assert!(dear.fast() && dear.us() && !dear.other());
+        assert!(with(r#""inference_geo":"mars""#).other());
     }
 
     #[test]

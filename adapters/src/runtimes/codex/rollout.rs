@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use fleet_domain::SessionId;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
@@ -223,8 +223,29 @@ impl Reader {
             at,
             tokens: spent.tokens(),
             sidechain: false,
+            terms: Terms::default(),
+            reported: None,
         }
     }
+}
+
+/// A thread's own sum at one of its responses; a fork's begins with its parent's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub thread: String,
+    pub before: Tokens,
+    pub after: Tokens,
+}
+
+/// `None` for every row but a response's own record.
+pub fn told(line: &[u8]) -> Option<Told> {
+    memmem::find(line, b"\"thread_token_usage\"")?;
+    let row: Row<'_> = serde_json::from_slice(line).ok()?;
+    let payload = row.payload.filter(|_| row.kind.as_deref() == Some("token_usage_record"))?;
+    let (usage, sum) = (payload.usage?.vector().tokens(), payload.thread_token_usage?.vector().tokens());
+    let mut before = sum;
+    before.subtract(&usage);
+    Some(Told { thread: payload.thread_id.as_deref().map(id)?, before, after: sum })
 }
 
 /// Skips lines that can hold nothing wanted; never decides what a line says.

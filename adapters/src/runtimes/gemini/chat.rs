@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use fleet_domain::SessionId;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,8 @@ impl Reader {
             at,
             tokens,
             sidechain: false,
+            terms: Terms::default(),
+            reported: None,
         });
         Line::Understood
     }

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use fleet_domain::SessionId;
+use fleet_domain::price::Money;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 use serde::Deserialize;
 
 /// A row with what its session says. Times in milliseconds since the epoch.
@@ -49,6 +50,9 @@ struct Data<'a> {
     model: Option<Model<'a>>,
     #[serde(default)]
     tokens: Option<Counts>,
+    /// US dollars.
+    #[serde(default)]
+    cost: Option<f64>,
     #[serde(default)]
     time: Option<Time>,
 }
@@ -125,6 +129,9 @@ pub fn parse(row: &Stored<'_>) -> Row {
         at: Wall(created),
         tokens,
         sidechain: row.child,
+        terms: Terms::default(),
+        // Nothing, where opencode knows no price.
+        reported: data.cost.filter(|usd| *usd > 0.0).and_then(Money::from_usd),
     };
     Row::Response { record, complete }
 }
@@ -146,6 +153,11 @@ mod tests {
         let expected =
             Tokens { input: 200, cache_read: 13_000, output: 43, reasoning: 10, ..Tokens::default() };
         assert_eq!((record.tokens, record.model.as_str(), complete), (expected, "fake-model", true));
+        assert_eq!(record.reported, Some(Money(5_145_000_000)));
+        let free = DATA.replace("0.005145", "0");
+        assert!(
+            matches!(parse(&stored(free.as_bytes())), Row::Response { record, .. } if record.reported.is_none())
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fleet_domain::price::Money;
 use fleet_domain::usage::{Record, Tokens};
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, ToSql, params};
 
@@ -75,13 +76,16 @@ pub struct Follower {
     looked: Option<Instant>,
 }
 
+/// What was told of a message: when it was created, what it had used, and cost.
+type Told = (i64, Tokens, Option<Money>);
+
 /// How far one layout's messages were read.
 #[derive(Debug, Default)]
 struct Track {
     /// Everything created before is final; milliseconds since the epoch.
     settled: i64,
-    /// What was told of messages that are not settled: when they were created, and what they had used.
-    told: BTreeMap<String, (i64, Tokens)>,
+    /// Of messages that are not settled.
+    told: BTreeMap<String, Told>,
 }
 
 impl Follower {
@@ -157,7 +161,7 @@ impl Track {
         let waiting = seen.open.iter().copied().filter(|created| *created >= oldest).min();
         // Two messages may share a millisecond: the newest one's is looked at again.
         self.settled = waiting.unwrap_or(seen.newest);
-        self.told.retain(|_, (created, _)| *created >= self.settled);
+        self.told.retain(|_, (created, ..)| *created >= self.settled);
         stretch.unreadable = seen.unreadable;
         Ok(stretch)
     }
@@ -186,7 +190,7 @@ impl Track {
                 if !complete {
                     seen.open.push(created);
                 }
-                let now = (created, record.tokens);
+                let now = (created, record.tokens, record.reported);
                 if self.told.insert(id.clone(), now) != Some(now) {
                     seen.told += 1;
                     emit(record);
@@ -198,6 +202,69 @@ impl Track {
         }
         Ok((created, id))
     }
+}
+
+/// What a session says that it used, and what was copied into it from the one that it was forked from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSum {
+    pub session: String,
+    pub told: Tokens,
+    pub copied: Tokens,
+}
+
+/// Every session's own sum; none where this layout of the database keeps none.
+pub fn sums(path: &Path) -> Vec<SessionSum> {
+    read_sums(path).unwrap_or_default()
+}
+
+fn read_sums(path: &Path) -> rusqlite::Result<Vec<SessionSum>> {
+    let connection = open(path)?;
+    let mut statement = connection.prepare(
+        "SELECT id, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output, tokens_reasoning FROM session",
+    )?;
+    let mut copied = copied(&connection)?;
+    let rows = statement.query_map([], |row| {
+        let count =
+            |column| row.get(column).map(|count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0));
+        let session: String = row.get(0)?;
+        let reasoning = count(5)?;
+        let told = Tokens {
+            input: count(1)?,
+            cache_read: count(2)?,
+            cache_write_5m: count(3)?,
+            cache_write_1h: 0,
+            output: count(4)?.saturating_add(reasoning),
+            reasoning,
+        };
+        Ok(SessionSum { copied: copied.remove(&session).unwrap_or_default(), session, told })
+    })?;
+    rows.collect()
+}
+
+/// By session, the messages that are older than itself.
+fn copied(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Tokens>> {
+    let mut statement = connection.prepare(
+        "SELECT m.id, m.session_id, m.data FROM message m JOIN session s ON s.id = m.session_id
+         WHERE m.time_created < s.time_created",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut copied: BTreeMap<String, Tokens> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (id, session): (String, String) = (row.get(0)?, row.get(1)?);
+        let data = row.get_ref(2)?.as_bytes()?;
+        let as_own = Stored {
+            id: &id,
+            session: &session,
+            session_created: i64::MIN,
+            copied: false,
+            child: false,
+            data,
+        };
+        if let Row::Response { record, .. } = message::parse(&as_own) {
+            copied.entry(session).or_default().add(&record.tokens);
+        }
+    }
+    Ok(copied)
 }
 
 /// What one look saw of one layout.

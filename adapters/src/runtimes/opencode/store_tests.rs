@@ -14,6 +14,26 @@ CREATE TABLE session_v2 (id TEXT PRIMARY KEY, parent_id TEXT, fork_session_id TE
 CREATE TABLE session_message (id TEXT PRIMARY KEY, session_id TEXT NOT NULL, type TEXT NOT NULL, seq INTEGER NOT NULL,
                               time_created INTEGER NOT NULL, time_updated INTEGER NOT NULL, data TEXT NOT NULL);";
 
+#[test]
+fn a_sessions_own_sum_stands_beside_what_was_copied_into_it() {
+    let live = Live::new();
+    live.session("ses_1", "/w", 100, None);
+    assert_eq!(sums(&live.dir.path().join("opencode.db")), []);
+    live.writer
+        .execute_batch(
+            "ALTER TABLE session ADD COLUMN tokens_input INTEGER; ALTER TABLE session ADD COLUMN tokens_output INTEGER;
+             ALTER TABLE session ADD COLUMN tokens_reasoning INTEGER; ALTER TABLE session ADD COLUMN tokens_cache_read INTEGER;
+             ALTER TABLE session ADD COLUMN tokens_cache_write INTEGER;
+             UPDATE session SET tokens_input = 1, tokens_output = 2, tokens_reasoning = 3, tokens_cache_read = 4",
+        )
+        .unwrap();
+    live.message("m1", "ses_1", 50, 7, true);
+    live.message("m2", "ses_1", 150, 9, true);
+    let told = sums(&live.dir.path().join("opencode.db"));
+    let expected = Tokens { input: 1, output: 5, reasoning: 3, cache_read: 4, ..Tokens::default() };
+    assert_eq!((told.len(), told[0].told, told[0].copied.output), (1, expected, 7));
+}
+
 struct Live {
     dir: tempfile::TempDir,
     writer: Connection,

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use fleet_domain::SessionId;
+use fleet_domain::price::Money;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::{Record, Tokens};
+use fleet_domain::usage::{Record, Terms, Tokens};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
@@ -70,9 +71,23 @@ struct Usage {
     cache_write_1h: Option<u64>,
     #[serde(default)]
     reasoning: Option<u64>,
+    #[serde(default)]
+    cost: Option<Cost>,
+}
+
+/// US dollars, by pi's own prices or the provider's word.
+#[derive(Deserialize, Clone, Copy)]
+struct Cost {
+    #[serde(default)]
+    total: Option<f64>,
 }
 
 impl Usage {
+    /// pi counts with nothing where it knows no price.
+    fn reported(self) -> Option<Money> {
+        self.cost.and_then(|cost| cost.total).filter(|usd| *usd > 0.0).and_then(Money::from_usd)
+    }
+
     fn tokens(self) -> Tokens {
         let written = self.cache_write.unwrap_or(0);
         let hour = self.cache_write_1h.unwrap_or(0).min(written);
@@ -144,6 +159,8 @@ impl Reader {
             at,
             tokens,
             sidechain: false,
+            terms: Terms::default(),
+            reported: usage.reported(),
         });
         Line::Understood
     }

@@ -1,6 +1,7 @@
 //! Usage as every runtime writes it, through one door: [`Reader`] turns a transcript's lines into records, a
 //! `Follower` reads a [`Source`] from a remembered position. Nobody outside `runtimes` needs to know which runtime it is.
 
+pub mod check;
 mod follower;
 mod reader;
 pub mod scan;

@@ -35,15 +35,8 @@ pub struct Scanned {
 /// Counts what lies at and below `paths`: of one runtime where it is named, else of whichever each file shows.
 /// `told` hears of every file that is done, and of how many there are.
 pub fn scan(paths: &[PathBuf], runtime: Option<&str>, told: &(dyn Fn(usize, usize) + Sync)) -> Scanned {
-    let mut scanned = Scanned::default();
-    let mut files = Vec::new();
-    for path in paths {
-        collect(path, 0, &mut files, &mut scanned.failed);
-    }
-    files.sort();
-    files.dedup();
-    let found: Vec<(&'static str, Source)> = files.iter().filter_map(|file| source(file, runtime)).collect();
-    scanned.files = found.len();
+    let Found { sources: found, failed } = find(paths, runtime);
+    let scanned = Scanned { files: found.len(), failed, ..Scanned::default() };
     let (next, shared) = (AtomicUsize::new(0), Mutex::new(scanned));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(found.len().max(1));
     std::thread::scope(|scope| {
@@ -59,6 +52,22 @@ pub fn scan(paths: &[PathBuf], runtime: Option<&str>, told: &(dyn Fn(usize, usiz
         }
     });
     shared.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Sources below some paths, each with its runtime.
+pub(super) struct Found {
+    pub(super) sources: Vec<(&'static str, Source)>,
+    pub(super) failed: Vec<(PathBuf, io::Error)>,
+}
+
+pub(super) fn find(paths: &[PathBuf], runtime: Option<&str>) -> Found {
+    let (mut files, mut failed) = (Vec::new(), Vec::new());
+    for path in paths {
+        collect(path, 0, &mut files, &mut failed);
+    }
+    files.sort();
+    files.dedup();
+    Found { sources: files.iter().filter_map(|file| source(file, runtime)).collect(), failed }
 }
 
 fn count(runtime: &str, source: &Source, shared: &Mutex<Scanned>) {
@@ -174,7 +183,7 @@ mod tests {
         let question = Question { by: [By::Runtime].into_iter().collect(), ..Question::default() };
         let told: Vec<(Option<String>, u64, u64)> = scanned
             .tally
-            .report(&question)
+            .report(&question, &fleet_domain::price::Table::default())
             .0
             .into_iter()
             .map(|(group, sum)| (group.runtime, sum.responses, sum.tokens.output))

@@ -13,6 +13,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use fleet_domain::price::Table;
 use fleet_domain::report::Question;
 use fleet_domain::{AgentKey, Wall};
 use rusqlite::{
@@ -135,8 +136,14 @@ impl Store for Sqlite {
         past::skip(&self.connection, past, count).map_err(self.failed("read transitions"))
     }
 
-    fn summed(&mut self, question: &Question, after: &Place, limit: u32) -> Result<Summed, StoreError> {
-        asked::page(&self.connection, question, after, limit).map_err(self.failed("read usage"))
+    fn summed(
+        &mut self,
+        question: &Question,
+        table: &Table,
+        after: &Place,
+        limit: u32,
+    ) -> Result<Summed, StoreError> {
+        asked::page(&self.connection, question, table, after, limit).map_err(self.failed("read usage"))
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

@@ -1,6 +1,7 @@
 //! Columns ↔ values.
 
-use fleet_domain::usage::{BUCKET_MS, Tokens};
+use fleet_domain::price::Money;
+use fleet_domain::usage::{BUCKET_MS, Terms, Tokens};
 use fleet_domain::{AgentKey, HostId, SocketName, TenantId, Wall};
 use rusqlite::Row;
 
@@ -33,6 +34,14 @@ pub(super) fn counts(tokens: &Tokens) -> [i64; 6] {
         tokens.reasoning,
     ]
     .map(|count| i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+pub(super) fn terms(row: &Row<'_>, column: usize) -> rusqlite::Result<Terms> {
+    row.get(column).map(|bits: i64| Terms::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)))
+}
+
+pub(super) fn reported(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Money>> {
+    row.get(column).map(|pico: Option<i64>| pico.map(|pico| Money(unsigned(pico))))
 }
 
 pub(super) fn bucket(at: Wall) -> i64 {

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-const MIGRATIONS: [&str; 1] = [V1];
+pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -100,6 +100,13 @@ CREATE TABLE moves (
     count INTEGER NOT NULL,
     PRIMARY KEY (agent, from_state, to_state)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What a response's price depends on beside its tokens. What was kept before is on the usual terms, and its runtime
+/// said nothing.
+const V2: &str = "
+ALTER TABLE usage ADD COLUMN terms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage ADD COLUMN reported_pico INTEGER;
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.

@@ -55,7 +55,7 @@ fn a_foreign_a_damaged_and_a_later_file_are_named_and_left_alone() {
         connection.pragma_update(None, "application_id", 0x4d4f_5346).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
     });
-    assert!(matches!(refused(&later), StoreError::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(refused(&later), StoreError::Newer { found: 99, known: 2, .. }));
 }
 
 fn database(fill: impl Fn(&Connection)) -> Vec<u8> {
@@ -99,4 +99,26 @@ fn a_full_disk_loses_nothing_and_mends_itself() {
     store.limit_pages(1_000_000);
     assert_eq!(store.commit(&write).unwrap()[0].len(), 400);
     assert_eq!(store.cursor(&source).unwrap(), Some(vec![2]));
+}
+
+#[test]
+fn a_ledger_of_the_layout_before_keeps_its_usage_and_takes_prices() {
+    let (_dir, path) = file();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let old = database(|connection| {
+        connection.execute_batch(schema::MIGRATIONS[0]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO agents (agent, tenant, host, socket, session) VALUES (1, 'me', 'box', 's', 'a');
+                 INSERT INTO usage VALUES ('me', 'r', 1, 'claude', '', 'c', 'claude-opus-5', 0, 1000000, 0, 0, 0, 0, 0, 0)",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", 0x4d4f_5346).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+    });
+    std::fs::write(&path, old).unwrap();
+    let mut store = Sqlite::open(&path).unwrap();
+    let table = fleet_framework::prices::shipped();
+    let summed = store.summed(&Question::default(), &table, &Place::default(), 10).unwrap();
+    assert_eq!(summed.report.total().costs.known().map(fleet_domain::price::Money::usd), Some(5.0));
 }

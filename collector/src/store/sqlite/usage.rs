@@ -5,7 +5,7 @@ use fleet_domain::ids::SessionId;
 use fleet_domain::usage::{Record, merge};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::row::{counts, tokens};
+use super::row::{counts, reported, signed, terms, tokens};
 use super::{Ids, Sums};
 use crate::store::{Booked, UsageWrite};
 
@@ -35,7 +35,8 @@ fn known(transaction: &Transaction<'_>, tenant: &str, id: &str) -> rusqlite::Res
     transaction
         .prepare_cached(
             "SELECT agent, conversation, model, at_ms, sidechain,
-                    input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
+                    input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
+                    terms, reported_pico
              FROM usage WHERE tenant = ?1 AND id = ?2",
         )?
         .query_row([tenant, id], |row| Ok((row.get(0)?, record(row, id)?)))
@@ -50,6 +51,8 @@ fn record(row: &Row<'_>, id: &str) -> rusqlite::Result<Record> {
         at: Wall(row.get(3)?),
         sidechain: row.get(4)?,
         tokens: tokens(row, 5)?,
+        terms: terms(row, 11)?,
+        reported: reported(row, 12)?,
     })
 }
 
@@ -64,13 +67,15 @@ fn put(
     transaction
         .prepare_cached(
             "INSERT INTO usage (tenant, id, agent, runtime, account, conversation, model, at_ms, sidechain,
-                                input, cache_read, cache_write_5m, cache_write_1h, output, reasoning)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                                input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
+                                terms, reported_pico)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
              ON CONFLICT DO UPDATE SET
                  conversation = excluded.conversation, model = excluded.model, at_ms = excluded.at_ms,
                  sidechain = excluded.sidechain, input = excluded.input, cache_read = excluded.cache_read,
                  cache_write_5m = excluded.cache_write_5m, cache_write_1h = excluded.cache_write_1h,
-                 output = excluded.output, reasoning = excluded.reasoning",
+                 output = excluded.output, reasoning = excluded.reasoning,
+                 terms = excluded.terms, reported_pico = excluded.reported_pico",
         )?
         .execute(params![
             write.tenant.as_str(),
@@ -88,6 +93,8 @@ fn put(
             cache_write_1h,
             output,
             reasoning,
+            record.terms.bits(),
+            record.reported.map(|reported| signed(reported.0)),
         ])?;
     Ok(())
 }
