@@ -1,12 +1,20 @@
 //! Claude Code.
 
 use anyhow::Result;
-use fleet_testkit::real::{Credentials, Kind, Retries, Setup, Under};
-use fleet_testkit::stub::ModelStub;
-use nix::sys::signal::Signal;
+use fleet_testkit::real::{Credentials, Kind, Retries, Setup};
 
-use crate::lane::{Lane, available, background, dead, frozen, retrying, stuck, working};
+use crate::lane::{Lane, available, background, stuck, working};
+use crate::shared::Reads;
 use crate::world::{Cell, World, run};
+
+const READS: Reads = Reads {
+    waiting: "",
+    streaming: "",
+    small: "",
+    asks: "Do you want to proceed?",
+    retrying: "",
+    retries: Retries::AsShipped,
+};
 
 #[test]
 fn claude_in_every_state() {
@@ -74,42 +82,11 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {
-    let mut lane = Lane::launch(world, "small", &Setup { under: Under::Shell, ..Setup::default() })?;
-    lane.session.resize(40, 10)?;
-    lane.expect("idle at 40x10", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.expect("working at 40x10", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted at 40x10", &available())?;
-    lane.prompt("TOOL")?;
-    lane.expect("a permission at 40x10", &stuck("stuck/permission", ""))?;
-    lane.session.resize(120, 40)?;
-    lane.answer("Escape", "Do you want to proceed?")?;
-    lane.expect("a permission denied", &available())?;
-    lane.settles()?;
-    lane.prompt("ERR500")?;
-    lane.expect("retrying", &retrying(""))?;
-    lane.session.kill()?;
-    lane.expect("killed", &dead(Some("dead/exited")))?;
-    lane.end()
+    READS.small(world)
 }
 
 fn cut(world: &World) -> Result<Vec<Cell>> {
-    let stub = ModelStub::start()?;
-    let mut lane =
-        Lane::launch_with(world, "cut", &stub, &Setup { under: Under::Script, ..Setup::default() })?;
-    lane.expect("idle before it is stopped", &available())?;
-    lane.session.signal(Signal::SIGSTOP);
-    lane.expect("stopped", &frozen())?;
-    lane.session.signal(Signal::SIGCONT);
-    lane.expect("continued", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.session.wait_for_screen("some of the answer", |screen| screen.contains("slow-word-3"))?;
-    lane.cut(&stub)?;
-    lane.expect("its network cut", &retrying(""))?;
-    lane.session.kill()?;
-    lane.expect("killed with its pane", &dead(None))?;
-    lane.end()
+    READS.cut(world)
 }
 
 fn trust(world: &World) -> Result<Vec<Cell>> {

@@ -1,15 +1,23 @@
 //! OpenAI Codex.
 
 use anyhow::Result;
-use fleet_testkit::real::{Credentials, Kind, Retries, Setup, Under};
-use fleet_testkit::stub::ModelStub;
-use nix::sys::signal::Signal;
+use fleet_testkit::real::{Credentials, Kind, Retries, Setup};
 
-use crate::lane::{Lane, available, background, dead, frozen, retrying, stuck, working};
+use crate::lane::{Lane, available, background, stuck, working};
+use crate::shared::Reads;
 use crate::world::{Cell, World, run};
 
 /// What it asks, or about what.
 const COMMAND: &str = "Would you like to run|for i in";
+
+const READS: Reads = Reads {
+    waiting: "",
+    streaming: "",
+    small: "",
+    asks: "Would you like to run",
+    retrying: "Reconnecting",
+    retries: Retries::Many,
+};
 
 #[test]
 fn codex_in_every_state() {
@@ -29,19 +37,7 @@ fn codex_in_every_state() {
 }
 
 fn turns(world: &World) -> Result<Vec<Cell>> {
-    let mut lane = Lane::launch(world, "turns", &Setup::default())?;
-    lane.expect("idle", &available())?;
-    lane.draft()?;
-    lane.prompt("WAIT90")?;
-    lane.expect("before the first token", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted before the first token", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.session.wait_for_screen("some of the answer", |screen| screen.contains("slow-word-3"))?;
-    lane.expect("text streams", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted", &available())?;
-    lane.end()
+    READS.turns(world)
 }
 
 fn asks(world: &World) -> Result<Vec<Cell>> {
@@ -87,43 +83,11 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {
-    let setup = Setup { under: Under::Shell, retries: Retries::Many, ..Setup::default() };
-    let mut lane = Lane::launch(world, "small", &setup)?;
-    lane.session.resize(40, 10)?;
-    lane.expect("idle at 40x10", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.expect("working at 40x10", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted at 40x10", &available())?;
-    lane.prompt("TOOL")?;
-    lane.expect("a permission at 40x10", &stuck("stuck/permission", ""))?;
-    lane.session.resize(120, 40)?;
-    lane.answer("Escape", "Would you like to run")?;
-    lane.expect("a permission denied", &available())?;
-    lane.settles()?;
-    lane.prompt("ERR500")?;
-    lane.expect("retrying", &retrying("Reconnecting"))?;
-    lane.session.kill()?;
-    lane.expect("killed", &dead(Some("dead/exited")))?;
-    lane.end()
+    READS.small(world)
 }
 
 fn cut(world: &World) -> Result<Vec<Cell>> {
-    let stub = ModelStub::start()?;
-    let setup = Setup { retries: Retries::Many, under: Under::Script, ..Setup::default() };
-    let mut lane = Lane::launch_with(world, "cut", &stub, &setup)?;
-    lane.expect("idle before it is stopped", &available())?;
-    lane.session.signal(Signal::SIGSTOP);
-    lane.expect("stopped", &frozen())?;
-    lane.session.signal(Signal::SIGCONT);
-    lane.expect("continued", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.session.wait_for_screen("some of the answer", |screen| screen.contains("slow-word-3"))?;
-    lane.cut(&stub)?;
-    lane.expect("its network cut", &retrying("Reconnecting"))?;
-    lane.session.kill()?;
-    lane.expect("killed with its pane", &dead(None))?;
-    lane.end()
+    READS.cut(world)
 }
 
 fn trust(world: &World) -> Result<Vec<Cell>> {

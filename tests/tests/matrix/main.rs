@@ -11,4 +11,5 @@ mod codex;
 mod lane;
 mod opencode;
 mod pi;
+mod shared;
 mod world;

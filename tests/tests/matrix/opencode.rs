@@ -1,12 +1,22 @@
 //! opencode. It retries a server's errors for ever, and has no gate of trust; its Escape is asked for twice.
 
 use anyhow::Result;
-use fleet_testkit::real::{Kind, Setup, Under};
+use fleet_testkit::real::{Kind, Retries, Setup, Under};
 use fleet_testkit::stub::ModelStub;
 use nix::sys::signal::Signal;
 
 use crate::lane::{Lane, available, dead, frozen, retrying, stuck, working};
+use crate::shared::Reads;
 use crate::world::{Cell, World, run};
+
+const READS: Reads = Reads {
+    waiting: "",
+    streaming: "interrupt",
+    small: "",
+    asks: "Permission required",
+    retrying: "retrying",
+    retries: Retries::AsShipped,
+};
 
 #[test]
 fn opencode_in_every_state() {
@@ -17,19 +27,7 @@ fn opencode_in_every_state() {
 }
 
 fn turns(world: &World) -> Result<Vec<Cell>> {
-    let mut lane = Lane::launch(world, "turns", &Setup::default())?;
-    lane.expect("idle", &available())?;
-    lane.draft()?;
-    lane.prompt("WAIT90")?;
-    lane.expect("before the first token", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted before the first token", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.session.wait_for_screen("some of the answer", |screen| screen.contains("slow-word-3"))?;
-    lane.expect("text streams", &working("interrupt"))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted", &available())?;
-    lane.end()
+    READS.turns(world)
 }
 
 fn asks(world: &World) -> Result<Vec<Cell>> {
@@ -63,24 +61,7 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {
-    let mut lane = Lane::launch(world, "small", &Setup { under: Under::Shell, ..Setup::default() })?;
-    lane.session.resize(40, 10)?;
-    lane.expect("idle at 40x10", &available())?;
-    lane.prompt("SLOW90")?;
-    lane.expect("working at 40x10", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted at 40x10", &available())?;
-    lane.prompt("TOOL")?;
-    lane.expect("a permission at 40x10", &stuck("stuck/permission", ""))?;
-    lane.session.resize(120, 40)?;
-    lane.answer("Escape", "Permission required")?;
-    lane.expect("a permission denied", &available())?;
-    lane.settles()?;
-    lane.prompt("ERR500")?;
-    lane.expect("retrying", &retrying("retrying"))?;
-    lane.session.kill()?;
-    lane.expect("killed", &dead(Some("dead/exited")))?;
-    lane.end()
+    READS.small(world)
 }
 
 fn cut(world: &World) -> Result<Vec<Cell>> {
