@@ -1,10 +1,10 @@
 //! How a launched runtime is told to call `fleet-sidecar hook`: by a file of its own that is passed on its command line.
 //! The user's configuration is not touched, so there is nothing to take back.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::{put, quoted};
 use crate::home::Home;
 
 /// The events that say whose turn it is, or that somebody is asked.
@@ -53,12 +53,6 @@ fn claude(command: &[String]) -> String {
     format!("{{\n  \"hooks\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
 }
 
-/// As a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 fn list(words: &[String]) -> String {
     format!("[{}]", words.iter().map(|word| text(word)).collect::<Vec<_>>().join(", "))
 }
@@ -86,17 +80,14 @@ impl Wiring {
         if std::fs::read_to_string(&self.path).is_ok_and(|there| there == self.content) {
             return Ok(());
         }
-        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut file = tempfile::Builder::new().prefix(".hooks-").tempfile_in(directory)?;
-        file.write_all(self.content.as_bytes())?;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        file.persist(&self.path).map(drop).map_err(|error| error.error)
+        put(&self.path, self.content.as_bytes(), 0o600)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn home(root: &Path) -> Home {

@@ -5,11 +5,14 @@
 //! (`<unit>.d/*.conf`) are the user's and are never touched.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::{make_dir, put};
 use crate::home::Home;
+
+/// systemd reads them; nothing in them is secret.
+const UNIT_MODE: u32 = 0o644;
 
 pub const HOLDER: &str = "mosaic-tmux-holder.service";
 pub const COLLECTOR: &str = "mosaic-collector.service";
@@ -185,7 +188,7 @@ pub fn write(plan: &[PlannedFile]) -> Result<(), UnitsError> {
             Status::New => {}
             Status::Changed => back_up(file).map_err(failed("keep a copy of it", &file.path))?,
         }
-        put(&file.path, file.content.as_bytes()).map_err(failed("write it", &file.path))?;
+        put(&file.path, file.content.as_bytes(), UNIT_MODE).map_err(failed("write it", &file.path))?;
     }
     Ok(())
 }
@@ -205,28 +208,13 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> UnitsErr
     move |source| UnitsError::Io { what, path: path.to_owned(), source }
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
 fn back_up(file: &PlannedFile) -> io::Result<()> {
     let mut name = file.path.clone().into_os_string();
     name.push(".bak");
     if fs::symlink_metadata(&name).is_ok() {
         return Ok(());
     }
-    put(Path::new(&name), &fs::read(&file.path)?)
-}
-
-fn put(path: &Path, content: &[u8]) -> io::Result<()> {
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    make_dir(dir)?;
-    let mut file = tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir)?;
-    file.write_all(content)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(dir)?.sync_all()
+    put(Path::new(&name), &fs::read(&file.path)?, UNIT_MODE)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fleet_domain::roster::{Agent, Roster};
 use fleet_domain::{AgentName, HostId, SocketName, text};
+use fleet_framework::files::quoted;
 use fleet_framework::home::expand;
 use fleet_framework::hooks::Wiring;
 
@@ -75,16 +76,6 @@ impl fmt::Display for Launch {
             "command      {}",
             self.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
         )
-    }
-}
-
-/// As a shell would read it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
