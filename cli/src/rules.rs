@@ -13,9 +13,7 @@ pub fn book() -> Result<RuleBook, Failure> {
             .map_err(|(path, error)| Failure::new(Code::Failure, format!("{}: {error}", path.display())))?,
         Err(_) => Vec::new(),
     };
-    let names: Vec<String> = own.iter().map(|(path, _)| path.display().to_string()).collect();
-    let users = names.iter().zip(&own).map(|(name, (_, text))| (name.as_str(), text.as_str()));
-    let (book, bad) = RuleBook::read(users.chain(screens::SHIPPED));
+    let (book, bad) = RuleBook::with_own(&own, screens::SHIPPED);
     bad.iter().for_each(|bad| output::note(&bad.to_string()));
     Ok(book.stay_compiled())
 }

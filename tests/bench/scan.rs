@@ -2,7 +2,6 @@
 //! the ledger, with and without a long history.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_testkit::bins::bin;
@@ -159,6 +158,6 @@ fn generate(root: &Path, megabytes: u32) -> Result<Tree> {
     let bytes = manifest["stats"]["bytes"].as_u64().unwrap_or(0);
     ensure!(bytes >= u64::from(megabytes) * 1_000_000, "the generator wrote {bytes} bytes");
     // A file of the history that is not written yet would be read from the disk.
-    std::thread::sleep(Duration::from_millis(500));
+    nix::unistd::sync();
     Ok(Tree { root: root.to_owned(), manifest })
 }

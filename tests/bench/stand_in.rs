@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use fleet_testkit::reporters::{Plan, Reporters};
 
+use crate::stage::pass;
 use crate::{proc, say};
 
 /// An idle agent at the least price: a state file as the runtime keeps it, then sleep until a signal.
@@ -71,6 +72,6 @@ pub(crate) fn simulate(words: &[String]) -> Result<()> {
     let reporters = Reporters::start(socket.as_ref(), plan)?;
     loop {
         say(&format!("{:?}", reporters.sent()));
-        std::thread::sleep(Duration::from_secs(10));
+        pass(Duration::from_secs(10));
     }
 }

@@ -16,6 +16,8 @@ pub use layout::Region;
 pub use read::{parse, version};
 pub use rules::{Rules, Shows, Sight, Sighting, Versions};
 
+use std::path::PathBuf;
+
 use fleet_domain::yaml::Problem;
 
 /// A mistake in a rule file: that file is left out.
@@ -42,6 +44,16 @@ impl RuleBook {
             }
         }
         (book, bad)
+    }
+
+    /// The same of a user's own files, and then those that are shipped.
+    pub fn with_own(
+        own: &[(PathBuf, String)],
+        shipped: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> (Self, Vec<BadRules>) {
+        let names: Vec<String> = own.iter().map(|(path, _)| path.display().to_string()).collect();
+        let own = names.iter().zip(own).map(|(name, (_, text))| (name.as_str(), text.as_str()));
+        Self::read(own.chain(shipped.into_iter().map(|(name, text): (&str, &str)| (name, text))))
     }
 
     /// Only those for one runtime, to hold no more than is needed.

@@ -91,11 +91,6 @@ impl Server {
         Ok(parse_panes(&output))
     }
 
-    /// What a pane shows, full-screen programs included, without touching it.
-    pub async fn capture(&self, pane: &str) -> Result<Vec<u8>, TmuxError> {
-        self.run("capture-pane", &["capture-pane", "-p", "-t", pane]).await
-    }
-
     /// What several panes show, attributes included, in one call. A pane that vanished ends the call: those after it are
     /// missing.
     pub async fn captures(&self, panes: &[String]) -> Result<Vec<(String, String)>, TmuxError> {

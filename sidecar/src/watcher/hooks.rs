@@ -78,15 +78,11 @@ impl Told {
         Self { call, at }
     }
 
-    pub(super) fn state(&self) -> NativeState {
-        self.call.event.state()
-    }
-
     /// Whose turn it is, and what is in the way. `moved` is how long ago something was drawn: a runtime at work draws,
     /// so one that says it is busy and does not draw has lost a hook.
     pub(super) fn says(&self, moved: Option<Duration>, now: Instant) -> (Native, Option<Evidence>) {
         let age = now.duration_since(self.at);
-        let state = self.state();
+        let state = self.call.event.state();
         let confirmed = match state {
             NativeState::Busy => moved.map_or(age, |moved| moved.min(age)),
             _ => Duration::ZERO,

@@ -12,10 +12,8 @@ pub(super) fn of(config: &Config, runtime: &RuntimeName) -> RuleBook {
         tracing::warn!("{}: {error}; the shipped rules are used", path.display());
         Vec::new()
     });
-    let names: Vec<String> = own.iter().map(|(path, _)| path.display().to_string()).collect();
-    let users = names.iter().zip(&own).map(|(name, (_, text))| (name.as_str(), text.as_str()));
     let shipped = screens::SHIPPED.into_iter().filter(|(name, _)| *name == runtime.as_str());
-    let (book, bad) = RuleBook::read(users.chain(shipped));
+    let (book, bad) = RuleBook::with_own(&own, shipped);
     bad.iter().for_each(|bad| tracing::warn!("{bad}"));
     book.only(runtime.as_str())
 }
