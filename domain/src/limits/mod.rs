@@ -71,6 +71,10 @@ impl Provenance {
     }
 }
 
+impl Provenance {
+    pub const ALL: [Self; 4] = [Self::Provider, Self::User, Self::Estimated, Self::Unknown];
+}
+
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -138,6 +142,28 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// What a runtime tells of a window, before it is known whose account that is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    pub window: WindowName,
+    /// As [`Reading::length`].
+    pub length: Option<Duration>,
+    /// As [`Reading::used_ratio`].
+    pub used_ratio: f64,
+    pub resets_at: Option<Wall>,
+    pub observed_at: Wall,
+    pub source: Source,
+}
+
+impl Sighting {
+    /// As a reading of this account; `None` where the figures are none that a provider can mean.
+    pub fn by(&self, account: &AccountName, provider: &str) -> Option<Reading> {
+        let Self { window, length, used_ratio, resets_at, observed_at, source } = self.clone();
+        let (account, provider) = (account.clone(), provider.to_owned());
+        Reading { account, provider, window, length, used_ratio, resets_at, observed_at, source }.checked()
     }
 }
 
@@ -237,6 +263,19 @@ impl Standing {
 pub struct Windows(BTreeMap<(AccountName, WindowName), BTreeMap<Provenance, Reading>>);
 
 impl Windows {
+    /// How many windows are known.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn knows(&self, account: &AccountName, window: &WindowName) -> bool {
+        self.0.contains_key(&(account.clone(), window.clone()))
+    }
+
     /// Takes a sighting in; false where one as new or newer is known. Order and repetition do not matter.
     pub fn take(&mut self, reading: Reading) -> bool {
         let key = (reading.account.clone(), reading.window.clone());
