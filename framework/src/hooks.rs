@@ -56,7 +56,11 @@ fn claude(command: &[String]) -> String {
         format!(r#"[{{"hooks": [{{"type": "command", "command": {}, "timeout": 5}}]}}]"#, text(&line));
     let events: Vec<String> =
         CLAUDE_EVENTS.iter().map(|event| format!("    {}: {entry}", text(event))).collect();
-    format!("{{\n  \"hooks\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
+    // The warning before unattended work is shown only where that was asked for: by the roster, so it is answered.
+    format!(
+        "{{\n  \"skipDangerousModePermissionPrompt\": true,\n  \"hooks\": {{\n{}\n  }}\n}}\n",
+        events.join(",\n")
+    )
 }
 
 fn list(words: &[String]) -> String {

@@ -11,6 +11,7 @@ use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading};
 use fleet_adapters::screens::Rules;
+use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
 use fleet_domain::Wall;
@@ -52,6 +53,8 @@ pub(super) struct Watched {
     moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
     pub(super) writer: Option<Writer>,
+    /// What is remembered of the conversation.
+    pub(super) session: Option<Session>,
     pub(super) guards: Vec<(u32, AbortHandle)>,
     pub(super) interval: Duration,
 }
@@ -89,6 +92,7 @@ impl Watched {
             moved: None,
             beat_at: Instant::now(),
             writer: None,
+            session: None,
             guards: Vec::new(),
             interval,
         };
@@ -383,6 +387,18 @@ impl Watched {
 
     fn native(&self) -> Option<&Native> {
         self.reading.as_ref()?.native.as_ref()
+    }
+
+    /// The conversation that a next launch would go on with, where it is another one than `known`.
+    pub(super) fn session(&self, known: Option<&Session>) -> Option<Session> {
+        let (runtime, stat) = (self.found.runtime.as_ref()?, self.found.stat.as_ref()?);
+        let traces: Vec<&Trace> = self.tracer.known().collect();
+        let (id, transcript) = runtimes::session(runtime, self.reading.as_ref(), &traces)?;
+        if known.is_some_and(|known| known.id == id && known.transcript == transcript) {
+            return None;
+        }
+        let directory = procfs::directory(stat.pid)?;
+        Some(Session { runtime: runtime.as_str().to_owned(), id, directory, transcript })
     }
 
     /// The heartbeat that a file would carry now.

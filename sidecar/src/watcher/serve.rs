@@ -11,6 +11,7 @@ use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
+use fleet_adapters::session_file;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
@@ -339,6 +340,18 @@ impl Watcher {
             && let Err(error) = writer.write(&beat)
         {
             tracing::warn!("{}: {error}", path.display());
+        }
+        if watched.writer.is_some()
+            && let Some(session) = watched.session(watched.session.as_ref())
+        {
+            let path = self.config.home.session(&id.1);
+            // Read back where it says the same already: a sidecar that starts anew writes nothing.
+            if session_file::read(&path).as_ref() != Some(&session)
+                && let Err(error) = session_file::write(&path, &session)
+            {
+                tracing::warn!("{}: the conversation is not remembered: {error}", path.display());
+            }
+            watched.session = Some(session);
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod billed;
 pub mod marks;
 pub mod state_file;
 pub mod transcript;
+pub mod trust;
 
 use std::path::{Path, PathBuf};
 
