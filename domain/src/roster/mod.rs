@@ -5,6 +5,7 @@
 
 pub mod edit;
 pub mod floor;
+mod messages;
 pub mod peers;
 mod read;
 pub mod role;
