@@ -111,10 +111,11 @@ pub struct WindowSpec {
 }
 
 impl WindowSpec {
-    /// A window that only its provider tells of.
+    /// A window that only its provider tells of: `7d`, or `7d-opus` for those models only.
     pub fn told(name: &str, length: Duration) -> Self {
         let name = if name.is_empty() { span_name(length) } else { name.to_owned() };
-        Self { name, length, schedule: None, limit: None, models: Vec::new() }
+        let models = name.split_once('-').map(|(_, model)| model.to_owned()).into_iter().collect();
+        Self { name, length, schedule: None, limit: None, models }
     }
 
     pub fn counts(&self, model: &str) -> bool {
@@ -245,10 +246,11 @@ impl Config {
         let class =
             || (!class.is_empty()).then(|| self.accounts.iter().find(|one| one.classes.contains(class)));
         let named = self.accounts.iter().find(|one| one.agents.contains(agent));
-        named.or_else(told).or_else(|| class()?).or_else(|| match self.accounts.as_slice() {
+        let only = match self.accounts.as_slice() {
             [only] => Some(only),
             _ => None,
-        })
+        };
+        named.or_else(told).or_else(|| class()?).or(only)
     }
 }
 

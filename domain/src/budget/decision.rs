@@ -5,7 +5,7 @@ use std::fmt;
 use crate::time::Wall;
 
 use super::amount::Used;
-use super::standing::Provenance;
+use crate::limits::Provenance;
 
 /// How much haste. It is never more than what was authorized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -178,7 +178,7 @@ mod tests {
         ] {
             assert!(page.contains(&told), "docs/budget.md does not say: {told}");
         }
-        assert!(!exhaustion.before_reset == (exhaustion.at >= week().ends));
+        assert_eq!(exhaustion.before_reset, exhaustion.at < week().ends);
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Reader<'_> {
         });
         let limit = self.parsed(&mut fields, "limit", Amount::parse);
         let models = self.words(&mut fields, "models");
-        let spelled = name.as_ref().and_then(|(name, _)| parse_span(name).ok());
+        let spelled = name.as_ref().and_then(|(name, _)| parse_span(name.split('-').next()?).ok());
         let length = length.or_else(|| every.map(Every::about)).or(spelled);
         let line = fields.line;
         fields.close(self.problems);
@@ -242,6 +242,7 @@ impl Reader<'_> {
             (None, None) => None,
         };
         let name = name.map_or_else(|| span_name(length), |(name, _)| name);
+        let models = if models.is_empty() { WindowSpec::told(&name, length).models } else { models };
         Some(WindowSpec { name, length, schedule, limit, models })
     }
 

@@ -5,37 +5,12 @@
 
 use std::time::Duration;
 
+use crate::limits::Provenance;
 use crate::time::Wall;
 
 use super::amount::{Amount, Used};
 use super::config::WindowSpec;
 use super::schedule::{Schedule, Stretch};
-
-/// Who says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Provenance {
-    Provider,
-    User,
-    Estimated,
-    Unknown,
-}
-
-impl Provenance {
-    pub const ALL: [Self; 4] = [Self::Provider, Self::User, Self::Estimated, Self::Unknown];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::User => "user",
-            Self::Estimated => "estimated",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == word)
-    }
-}
 
 /// What somebody said of a window at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,11 +9,11 @@ use super::super::config::{Account, Config, Step};
 use super::super::decision::{
     Ask, Basis, Decision, Estimate, Figure, Reason, Stage, Task, Unknown, Urgency, Verdict,
 };
-use super::super::standing::Provenance;
 use super::meter::Whose;
 use super::tasks::{dollars, meter, title};
 use super::window::BURST;
 use super::{Gate, MAX_HELD};
+use crate::limits::Provenance;
 
 /// Another account must have so much more room before work goes over to it, so that two equals do not alternate.
 const HYSTERESIS: f64 = 1.15;

@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use crate::limits::Provenance;
 use crate::time::Wall;
 
 use super::super::amount::{Amount, Used};
 use super::super::config::{Config, WindowSpec};
 use super::super::schedule::Stretch;
 use super::super::spend::{Book, Payer};
-use super::super::standing::{Capacity, Fact, Known, Ledger, Provenance, Setting, Standing, share, standing};
+use super::super::standing::{Capacity, Fact, Known, Ledger, Setting, Standing, share, standing};
 use super::meter::Whose;
 
 /// At most so much of a window's time is saved up and may be spent at once: with it, a window cannot be through before
