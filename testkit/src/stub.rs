@@ -37,7 +37,12 @@ impl ModelStub {
         std::fs::write(&program, PROGRAM).context("write the stub")?;
         let mut command = Command::new("python3");
         command.arg(&program).args(["--port", "0", "--log"]).arg(dir.path().join("stub.jsonl"));
-        command.arg("--bodies").arg(dir.path().join("bodies")).arg("--work").arg(dir.path()).current_dir(dir.path());
+        command
+            .arg("--bodies")
+            .arg(dir.path().join("bodies"))
+            .arg("--work")
+            .arg(dir.path())
+            .current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = Owned(command.spawn().context("start python3")?);
         let mut said = String::new();

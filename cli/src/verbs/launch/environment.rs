@@ -38,11 +38,7 @@ pub(super) type Own<'v> = Box<dyn Fn(&str) -> Option<String> + 'v>;
 
 /// The agent's variables: those of this process, unless they are another agent's (as in that one's pane), and those of its
 /// environment file. For the fleet's own the process comes first, so that one can be tried by hand; for all others the file.
-pub(super) fn own<'v>(
-    name: &AgentName,
-    var: Variables<'v>,
-    file: &'v [(String, String)],
-) -> Own<'v> {
+pub(super) fn own<'v>(name: &AgentName, var: Variables<'v>, file: &'v [(String, String)]) -> Own<'v> {
     let of = var("MOSAIC_AGENT_NAME").filter(|of| !of.is_empty());
     let others = of.is_some_and(|of| of != name.as_str());
     Box::new(move |key| {
