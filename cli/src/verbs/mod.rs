@@ -9,6 +9,7 @@ pub mod explain;
 pub mod holder;
 pub mod install;
 pub mod launch;
+pub mod limits;
 pub mod man;
 pub mod prices;
 pub mod ps;

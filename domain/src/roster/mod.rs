@@ -3,7 +3,10 @@
 //! [`Roster::parse`] tells every mistake at once, each with its line and key. [`yaml`] keeps the positions and walks
 //! the mappings, [`read`] knows the keys.
 
+pub mod floor;
+pub mod peers;
 mod read;
+pub mod role;
 
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 
