@@ -5,15 +5,21 @@ mod agent;
 mod discovery;
 mod hooks;
 mod planes;
+mod remember;
 mod rules;
 mod screen;
 mod serve;
+mod servers;
+mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
+use fleet_adapters::hooks::Call;
+use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::screens::RuleBook;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
@@ -31,8 +37,8 @@ use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
-use fleet_adapters::hooks::Call;
 use hooks::Hooks;
+use servers::Servers;
 
 /// How often processes are looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -63,6 +69,7 @@ pub(crate) struct Watcher {
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
     link: Option<Sender>,
@@ -82,6 +89,7 @@ enum Happened {
     Ended(Ended),
     Files(Vec<Changed>),
     Hook(Call),
+    Served(Rc<Told>),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
     Room,
@@ -105,6 +113,7 @@ impl Watcher {
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            servers: Servers::new(),
             config,
             roster: None,
             planes: HostPlanes::default(),
@@ -138,6 +147,7 @@ impl Watcher {
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
             Happened::Hook(call) => self.hooked(call),
+            Happened::Served(told) => self.served(&told),
             Happened::Units(plane) => {
                 if let Some(plane) = plane {
                     self.planes_due |= self.planes.systemd != plane;
@@ -174,6 +184,7 @@ impl Watcher {
             event = self.uplink.next() => Happened::Collector(event),
             changed = files => Happened::Files(changed),
             call = self.hooks.next() => Happened::Hook(call),
+            told = self.servers.next() => Happened::Served(told),
             found = self.discovery.finished() => Happened::Discovered(found),
             plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),
             _ = self.sample.tick() => Happened::Sampled,

@@ -11,7 +11,7 @@ use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
-use fleet_adapters::session_file;
+use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
@@ -117,6 +117,7 @@ impl Watcher {
             }
         }
         self.follow_transcripts();
+        self.follow_servers();
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
         let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
         if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
@@ -254,6 +255,36 @@ impl Watcher {
         self.due.insert(watched.id.clone());
     }
 
+    /// Listens to the servers of those agents that are served here.
+    fn follow_servers(&mut self) {
+        let here: Vec<Id> = self.agents.keys().filter(|id| !self.served_elsewhere(id)).cloned().collect();
+        for id in &here {
+            if let Some(watched) = self.agents.get_mut(id)
+                && watched.find_server()
+                && let Some(told) = watched.served.endpoint().and_then(|endpoint| self.servers.last(endpoint))
+                && watched.heard(&told)
+            {
+                self.due.insert(id.clone());
+            }
+        }
+        let agents = &self.agents;
+        self.servers.follow(here.iter().filter_map(|id| agents.get(id)?.served.endpoint()));
+    }
+
+    pub(super) fn served(&mut self, told: &Told) {
+        let concerns = |watched: &&mut Watched| watched.served.endpoint() == Some(&told.endpoint);
+        let mut look = false;
+        for watched in self.agents.values_mut().filter(concerns) {
+            if watched.heard(told) {
+                look |= watched.wants_look();
+                self.due.insert(watched.id.clone());
+            }
+        }
+        if look {
+            self.discovery.second_look(Instant::now());
+        }
+    }
+
     /// What the runtime and its transcript say now.
     pub(super) fn reread(&mut self, id: &Id) {
         let Some(watched) = self.agents.get_mut(id) else { return };
@@ -341,17 +372,8 @@ impl Watcher {
         {
             tracing::warn!("{}: {error}", path.display());
         }
-        if watched.writer.is_some()
-            && let Some(session) = watched.session(watched.session.as_ref())
-        {
-            let path = self.config.home.session(&id.1);
-            // Read back where it says the same already: a sidecar that starts anew writes nothing.
-            if session_file::read(&path).as_ref() != Some(&session)
-                && let Err(error) = session_file::write(&path, &session)
-            {
-                tracing::warn!("{}: the conversation is not remembered: {error}", path.display());
-            }
-            watched.session = Some(session);
+        if watched.writer.is_some() {
+            watched.remember(&self.config.home);
         }
     }
 }
