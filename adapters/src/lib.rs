@@ -14,6 +14,7 @@ pub mod procfs;
 pub mod roster_file;
 pub mod runtimes;
 pub mod screens;
+pub mod sighted;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 pub mod tail;

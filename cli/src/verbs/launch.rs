@@ -8,11 +8,12 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use fleet_adapters::identity;
+use fleet_adapters::runtimes::claude::settings;
 use fleet_adapters::tmux::{Server, TmuxError};
 use fleet_domain::AgentName;
 use fleet_framework::Home;
 use fleet_framework::home::shown;
-use fleet_framework::hooks::{self, Wiring};
+use fleet_framework::hooks::{self, Manner, Wiring};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::plan::{Launch, Place};
@@ -60,7 +61,7 @@ pub async fn run(args: Args) -> Outcome {
     };
     let name = AgentName::parse(&name).map_err(|error| Failure::of(Code::LaunchUsage, &error))?;
     let roster = read_roster(&home).map_err(|error| error.to_string());
-    let wiring = |runtime: &str| hooks::wiring(runtime, &home, &sidecar()?);
+    let wiring = |runtime: &str| hooks::wiring(runtime, &home, &sidecar()?, manner(&variable));
     let place = Place {
         roster: &roster,
         roster_path: &shown(&home.roster()),
@@ -74,6 +75,14 @@ pub async fn run(args: Args) -> Outcome {
     }
     let launch = place.launch(&name, &variable)?;
     start(&launch, args.dry_run).await
+}
+
+/// The user's own statusline keeps its place and its pace.
+fn manner(variable: &impl Fn(&str) -> Option<String>) -> Manner {
+    let config = variable("CLAUDE_CONFIG_DIR").filter(|config| !config.is_empty()).map(PathBuf::from);
+    let config = config.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".claude")));
+    let own = settings::statusline(config.as_deref(), None).unwrap_or_default();
+    Manner { padding: own.padding, refresh: own.refresh }
 }
 
 async fn start(launch: &Launch, dry_run: bool) -> Outcome {

@@ -13,9 +13,10 @@ use fleet_adapters::runtimes::{self, NativeReading};
 use fleet_adapters::screens::Rules;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
-use fleet_domain::Wall;
 use fleet_domain::heartbeat::{Heartbeat, Status};
+use fleet_domain::limits::{account_of, provider_of};
 use fleet_domain::observation::{Beat, Native, Observation, Pane, Process, RosterEntry, Source};
+use fleet_domain::{AccountName, Wall};
 use look::Found;
 use tokio::task::AbortHandle;
 
@@ -115,6 +116,14 @@ impl Watched {
         let mut pids: Vec<u32> = std::iter::once(self.row.pid).chain(runtime).collect();
         pids.dedup();
         pids
+    }
+
+    /// The account that it spends from, and whose limits that account has.
+    pub(super) fn pays(&self) -> Option<(AccountName, &'static str)> {
+        let runtime = self.found.runtime.as_ref()?;
+        let rostered = self.roster.as_ref().and_then(|entry| entry.account.as_deref());
+        let account = account_of(rostered, runtime.as_str(), None)?;
+        Some((account, provider_of(runtime.as_str(), None).unwrap_or_default()))
     }
 
     /// A fresh row from tmux; true when something changed.

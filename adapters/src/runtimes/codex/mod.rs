@@ -1,5 +1,6 @@
 //! OpenAI Codex: a native binary, or the package's wrapper under node. Its shared daemon is not the agent.
 
+pub mod limits;
 mod lineage;
 mod places;
 pub mod rollout;
