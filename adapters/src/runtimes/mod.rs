@@ -6,6 +6,7 @@ pub mod claude;
 pub mod codex;
 pub mod ending;
 pub mod gemini;
+pub mod live;
 pub mod opencode;
 pub mod pi;
 pub mod usage;

@@ -8,12 +8,16 @@ mod planes;
 mod rules;
 mod screen;
 mod serve;
+mod servers;
+mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
+use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::screens::RuleBook;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
@@ -34,6 +38,7 @@ use agent::Watched;
 use discovery::{Discovered, Discovery};
 use fleet_adapters::sighted::Datagram;
 use hooks::Hooks;
+use servers::Servers;
 
 /// How often processes are looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -65,6 +70,7 @@ pub(crate) struct Watcher {
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
     link: Option<Sender>,
@@ -84,6 +90,7 @@ enum Happened {
     Ended(Ended),
     Files(Vec<Changed>),
     Hook(Datagram),
+    Served(Rc<Told>),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
     Room,
@@ -107,6 +114,7 @@ impl Watcher {
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            servers: Servers::new(),
             config,
             roster: None,
             planes: HostPlanes::default(),
@@ -142,6 +150,7 @@ impl Watcher {
             Happened::Files(changed) => self.files_changed(&changed),
             Happened::Hook(Datagram::Call(call)) => self.hooked(call),
             Happened::Hook(Datagram::Sighted(sighted)) => self.sighted(sighted, Instant::now()),
+            Happened::Served(told) => self.served(&told),
             Happened::Units(plane) => {
                 if let Some(plane) = plane {
                     self.planes_due |= self.planes.systemd != plane;
@@ -178,6 +187,7 @@ impl Watcher {
             event = self.uplink.next() => Happened::Collector(event),
             changed = files => Happened::Files(changed),
             call = self.hooks.next() => Happened::Hook(call),
+            told = self.servers.next() => Happened::Served(told),
             found = self.discovery.finished() => Happened::Discovered(found),
             plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),
             _ = self.sample.tick() => Happened::Sampled,

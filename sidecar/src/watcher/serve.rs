@@ -11,6 +11,7 @@ use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
+use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::sighted::Sighted;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
@@ -63,10 +64,14 @@ impl Watcher {
             if without_events {
                 changed |= watched.read_native();
             }
+            let seeks = watched.seeks_transcripts();
             let beat = now >= watched.beat_at;
             if changed {
                 self.due.insert(id.clone());
                 self.guard(&id);
+            }
+            if seeks {
+                self.follow_one(&id);
             }
             if self.watch_directories(&id) {
                 self.reread(&id);
@@ -121,6 +126,7 @@ impl Watcher {
             self.sighted(sighted, since);
         }
         self.follow_transcripts();
+        self.follow_servers();
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
         let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
         if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
@@ -269,6 +275,36 @@ impl Watcher {
         };
         if !self.served_elsewhere(&watched.id) {
             self.limits.told(&account, provider, &sighted);
+        }
+    }
+
+    /// Listens to the servers of those agents that are served here.
+    fn follow_servers(&mut self) {
+        let here: Vec<Id> = self.agents.keys().filter(|id| !self.served_elsewhere(id)).cloned().collect();
+        for id in &here {
+            if let Some(watched) = self.agents.get_mut(id)
+                && watched.find_server()
+                && let Some(told) = watched.served.endpoint().and_then(|endpoint| self.servers.last(endpoint))
+                && watched.heard(&told)
+            {
+                self.due.insert(id.clone());
+            }
+        }
+        let agents = &self.agents;
+        self.servers.follow(here.iter().filter_map(|id| agents.get(id)?.served.endpoint()));
+    }
+
+    pub(super) fn served(&mut self, told: &Told) {
+        let concerns = |watched: &&mut Watched| watched.served.endpoint() == Some(&told.endpoint);
+        let mut look = false;
+        for watched in self.agents.values_mut().filter(concerns) {
+            if watched.heard(told) {
+                look |= watched.wants_look();
+                self.due.insert(watched.id.clone());
+            }
+        }
+        if look {
+            self.discovery.second_look(Instant::now());
         }
     }
 

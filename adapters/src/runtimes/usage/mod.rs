@@ -12,7 +12,7 @@ pub use follower::{Follower, Stretch};
 pub use reader::Reader;
 pub use source::Source;
 pub use tracer::{Attribution, Memory, Trace, Tracer};
-pub(super) use tracer::{Candidate, Evidence};
+pub(super) use tracer::{Candidate, Evidence, attribution};
 
 /// What a line of a transcript turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
