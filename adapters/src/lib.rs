@@ -16,6 +16,7 @@ pub mod roster_file;
 pub mod runtimes;
 pub mod screens;
 pub mod session_file;
+pub mod sighted;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 pub mod tail;

@@ -84,7 +84,8 @@ pub(super) fn files(
         files.push(Owned { path: Path::new("systemd/user").join(name), content, mode: MODE });
     }
     for runtime in ["claude", "pi"] {
-        let Some(wiring) = hooks::wiring(runtime, home, &bin.join("fleet-sidecar")) else { continue };
+        let sidecar = bin.join("fleet-sidecar");
+        let Some(wiring) = hooks::wiring(runtime, home, &sidecar, hooks::Manner::default()) else { continue };
         if let Ok(path) = wiring.path.strip_prefix(&home.root) {
             files.push(Owned { path: path.to_owned(), content: wiring.content, mode: PRIVATE });
         }

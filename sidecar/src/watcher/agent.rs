@@ -14,6 +14,8 @@ use fleet_adapters::screens::Rules;
 use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
+use fleet_domain::AccountName;
+use fleet_domain::limits::{account_of, provider_of};
 use fleet_domain::observation::{Native, Pane, Process, RosterEntry, Source};
 use look::Found;
 use tokio::task::AbortHandle;
@@ -28,6 +30,9 @@ const MISSES: u8 = 3;
 
 /// A turn of which nothing came for so long may be one whose requests fail.
 const SILENT: Duration = Duration::from_secs(20);
+
+/// As [`Watched::moved`] is kept, to a few seconds.
+const MOVES: Duration = Duration::from_secs(6);
 
 pub(super) struct Watched {
     pub(super) id: Id,
@@ -120,6 +125,14 @@ impl Watched {
         let mut pids: Vec<u32> = std::iter::once(self.row.pid).chain(runtime).collect();
         pids.dedup();
         pids
+    }
+
+    /// The account that it spends from, and whose limits that account has.
+    pub(super) fn pays(&self) -> Option<(AccountName, &'static str)> {
+        let runtime = self.found.runtime.as_ref()?;
+        let rostered = self.roster.as_ref().and_then(|entry| entry.account.as_deref());
+        let account = account_of(rostered, runtime.as_str(), None)?;
+        Some((account, provider_of(runtime.as_str(), None).unwrap_or_default()))
     }
 
     /// A fresh row from tmux; true when something changed.
@@ -366,6 +379,12 @@ impl Watched {
         let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
         let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
         process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading)).into_iter().flatten()
+    }
+
+    /// It moves, and nothing that it writes is known: its first answer is worth a look before the next listing.
+    pub(super) fn seeks_transcripts(&self) -> bool {
+        let moves = self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|idle| idle < MOVES);
+        moves && self.runs() && self.tracer.known().next().is_none()
     }
 
     /// Those of the transcripts that lie in one of these directories.

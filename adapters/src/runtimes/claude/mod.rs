@@ -1,7 +1,9 @@
 //! Claude Code: its process, its per-process state file, its transcript.
 
 pub mod billed;
+pub mod limits;
 pub mod marks;
+pub mod settings;
 pub mod state_file;
 pub mod transcript;
 pub mod trust;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use fleet_domain::limits::Sighting;
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
@@ -58,6 +59,25 @@ impl Follower {
 
     /// Reads about `budget` bytes. A source that is not there yet is no error.
     pub fn read(&mut self, budget: usize, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        self.read_all(budget, emit, None)
+    }
+
+    /// The same, with what lines tell of an account's windows.
+    pub fn follow(
+        &mut self,
+        budget: usize,
+        emit: &mut dyn FnMut(Record),
+        sight: &mut dyn FnMut(Sighting),
+    ) -> io::Result<Stretch> {
+        self.read_all(budget, emit, Some(sight))
+    }
+
+    fn read_all(
+        &mut self,
+        budget: usize,
+        emit: &mut dyn FnMut(Record),
+        mut sight: Option<&mut dyn FnMut(Sighting)>,
+    ) -> io::Result<Stretch> {
         let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
@@ -66,7 +86,12 @@ impl Follower {
         let mut unreadable = 0;
         let progress = tail.read_pieces(budget, |piece| match piece {
             Piece::Restarted => reader.clone_from(&self.fresh),
-            Piece::Line(line) => unreadable += u64::from(reader.line(line, emit) == Line::Unreadable),
+            Piece::Line(line) => {
+                unreadable += u64::from(reader.line(line, emit) == Line::Unreadable);
+                if let Some(sight) = sight.as_deref_mut() {
+                    reader.limits(line, sight);
+                }
+            }
         })?;
         Ok(Stretch { more: progress.more, later: false, unreadable: unreadable + progress.overlong })
     }

@@ -1,5 +1,6 @@
 //! A transcript's lines, whichever runtime wrote them.
 
+use fleet_domain::limits::Sighting;
 use fleet_domain::usage::Record;
 
 use super::Line;
@@ -32,6 +33,15 @@ impl Reader {
             Self::Codex(reader) => reader.line(line, emit),
             Self::Pi(reader) => reader.line(line, emit),
             Self::Gemini(reader) => reader.line(line, emit),
+        }
+    }
+
+    /// What a line tells of an account's windows, which stand beside usage and are not part of it.
+    pub fn limits(&self, line: &[u8], sight: &mut dyn FnMut(Sighting)) {
+        match self {
+            Self::Claude => claude::limits::row(line).into_iter().for_each(sight),
+            Self::Codex(_) => codex::limits::row(line).into_iter().for_each(sight),
+            Self::Pi(_) | Self::Gemini(_) => {}
         }
     }
 

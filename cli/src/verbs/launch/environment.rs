@@ -62,6 +62,12 @@ pub(super) fn places(own: Variables<'_>) -> impl Iterator<Item = (String, String
         .filter_map(move |name| Some(((*name).to_owned(), own(name).filter(|value| !value.is_empty())?)))
 }
 
+/// Claude Code's configuration directory.
+pub(super) fn config_dir(own: Variables<'_>) -> Option<PathBuf> {
+    let set = |name: &str| own(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("CLAUDE_CONFIG_DIR").or_else(|| Some(set("HOME")?.join(".claude")))
+}
+
 pub(super) fn claude_environment(own: Variables<'_>) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = CLAUDE_CONTEXT
         .into_iter()

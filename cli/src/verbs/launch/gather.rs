@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use fleet_adapters::runtimes::claude::settings;
 use fleet_adapters::session_file::{self, Session};
 use fleet_domain::{AgentName, agent_env};
 use fleet_framework::Home;
-use fleet_framework::hooks::{self, Wiring};
+use fleet_framework::hooks::{self, Manner, Wiring};
 use fleet_framework::prompt::{self, Prompt};
 use fleet_framework::skills::{self, Mode, Places};
 
+use super::environment::{Variables, config_dir};
 use super::plan::Sources;
 use crate::error::{Code, Failure};
 
@@ -45,9 +47,9 @@ impl<'h> Gathered<'h> {
 }
 
 impl Sources for Gathered<'_> {
-    fn wiring(&self, runtime: &str) -> Option<Wiring> {
+    fn wiring(&self, runtime: &str, own: Variables<'_>) -> Option<Wiring> {
         let sidecar = self.bin()?.join("fleet-sidecar");
-        hooks::wiring(runtime, self.home, &sidecar).filter(|_| sidecar.is_file())
+        hooks::wiring(runtime, self.home, &sidecar, manner(own)).filter(|_| sidecar.is_file())
     }
 
     fn prompt(&self, class: &str, peers: Option<&str>) -> Prompt {
@@ -91,4 +93,11 @@ impl Sources for Gathered<'_> {
     fn bin(&self) -> Option<PathBuf> {
         Some(std::env::current_exe().ok()?.parent()?.to_owned())
     }
+}
+
+/// The user's own statusline keeps its place and its pace.
+fn manner(own: Variables<'_>) -> Manner {
+    let config = config_dir(own);
+    let statusline = settings::statusline(config.as_deref(), None).unwrap_or_default();
+    Manner { padding: statusline.padding, refresh: statusline.refresh }
 }

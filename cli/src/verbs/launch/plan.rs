@@ -14,7 +14,7 @@ use fleet_framework::hooks::Wiring;
 use fleet_framework::prompt::Prompt;
 use fleet_framework::skills::{DEFAULT_FORCED, Mode};
 
-use super::environment::{Variables, claude_environment, own, places, search_path, unset};
+use super::environment::{Variables, claude_environment, config_dir, own, places, search_path, unset};
 use super::runtime::{Begin, Choice, Line, command_line, trust_file};
 use crate::error::{Code, Failure};
 
@@ -30,7 +30,7 @@ pub(super) struct Place<'p> {
 /// What a launch is made of besides roster and environment.
 pub(super) trait Sources {
     /// How this runtime is told to call the sidecars' hook.
-    fn wiring(&self, runtime: &str) -> Option<Wiring>;
+    fn wiring(&self, runtime: &str, own: Variables<'_>) -> Option<Wiring>;
     fn prompt(&self, class: &str, peers: Option<&str>) -> Prompt;
     fn prompt_file(&self, agent: &AgentName) -> PathBuf;
     /// The agent's environment file, and what stands in it.
@@ -152,7 +152,7 @@ impl Place<'_> {
         } else {
             let (begin, new) = self.begin(&who, &real, &set);
             session = new;
-            wiring = self.sources.wiring(&who.runtime);
+            wiring = self.sources.wiring(&who.runtime, &*own);
             let choice = Choice {
                 model: set("MOSAIC_AGENT_MODEL")
                     .or_else(|| who.agent.and_then(|agent| agent.model_hint.clone())),
@@ -251,9 +251,7 @@ impl Place<'_> {
             return (Begin::New(None), None);
         }
         let id = self.sources.new_id();
-        let config = set("CLAUDE_CONFIG_DIR")
-            .map(PathBuf::from)
-            .or_else(|| Some(Path::new(&set("HOME")?).join(".claude")));
+        let config = config_dir(set);
         let session = id.clone().zip(config).and_then(|(id, config)| {
             let transcript = claude::transcript_path(&config, real.to_str()?, &id)?;
             Some(Session { runtime: who.runtime.clone(), id, directory: real.to_owned(), transcript })

@@ -25,7 +25,7 @@ struct World {
 }
 
 impl Sources for World {
-    fn wiring(&self, runtime: &str) -> Option<Wiring> {
+    fn wiring(&self, runtime: &str, _: Variables<'_>) -> Option<Wiring> {
         let path = format!("/h/{runtime}.json").into();
         (self.hooks && runtime != "codex").then_some(Wiring { flag: "--with", path, content: String::new() })
     }
