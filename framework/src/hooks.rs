@@ -1,5 +1,5 @@
-//! How a launched runtime is told to call `fleet-sidecar hook`, and Claude Code `fleet-sidecar statusline`: by a file of its own that is passed on its command line.
-//! The user's configuration is not touched, so there is nothing to take back. They are written with the rest of the
+//! How a launched runtime is told to call `fleet-sidecar hook`, and Claude Code `fleet-sidecar statusline`: by a file of
+//! its own that is passed on its command line. The user's configuration is not touched, so there is nothing to take back. They are written with the rest of the
 //! framework, and again at each launch where the programs were moved.
 
 use std::io;
@@ -81,7 +81,11 @@ fn claude(hook: &[String], statusline: &[String], manner: Manner) -> String {
     let statusline = format!(r#"{{"type": "command", "command": {}{more}}}"#, line(statusline));
     let events: Vec<String> =
         CLAUDE_EVENTS.iter().map(|event| format!("    {}: {entry}", text(event))).collect();
-    format!("{{\n  \"statusLine\": {statusline},\n  \"hooks\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
+    // The warning before unattended work is shown only where that was asked for: by the roster, so it is answered.
+    format!(
+        "{{\n  \"skipDangerousModePermissionPrompt\": true,\n  \"statusLine\": {statusline},\n  \"hooks\": {{\n{}\n  }}\n}}\n",
+        events.join(",\n")
+    )
 }
 
 fn list(words: &[String]) -> String {

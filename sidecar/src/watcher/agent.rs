@@ -11,6 +11,7 @@ use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading, live};
 use fleet_adapters::screens::Rules;
+use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
 use fleet_domain::AccountName;
@@ -50,13 +51,15 @@ pub(super) struct Watched {
     pub(super) served: Served,
     pub(super) ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
-    tracer: Tracer,
+    pub(super) tracer: Tracer,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
     conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
     pub(super) moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
     pub(super) writer: Option<Writer>,
+    /// What is remembered of the conversation.
+    pub(super) session: Option<Session>,
     pub(super) guards: Vec<(u32, AbortHandle)>,
     pub(super) interval: Duration,
 }
@@ -95,6 +98,7 @@ impl Watched {
             moved: None,
             beat_at: Instant::now(),
             writer: None,
+            session: None,
             guards: Vec::new(),
             interval,
         };

@@ -5,6 +5,7 @@ mod agent;
 mod discovery;
 mod hooks;
 mod planes;
+mod remember;
 mod rules;
 mod screen;
 mod serve;

@@ -396,5 +396,8 @@ impl Watcher {
         {
             tracing::warn!("{}: {error}", path.display());
         }
+        if watched.writer.is_some() {
+            watched.remember(&self.config.home);
+        }
     }
 }

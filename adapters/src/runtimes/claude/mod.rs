@@ -6,6 +6,7 @@ pub mod marks;
 pub mod settings;
 pub mod state_file;
 pub mod transcript;
+pub mod trust;
 
 use std::path::{Path, PathBuf};
 
