@@ -8,14 +8,14 @@
 //!
 //! At most one batch of a source is under way; what waits, waits in its transcript.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use fleet_adapters::runtimes::usage::{Attribution, Follower, Source as Transcript, Trace};
+use fleet_adapters::runtimes::usage::{Attribution, Beside, Follower, Source as Transcript, Trace};
 use fleet_domain::usage::{Record, UNATTRIBUTED, merge};
 use fleet_domain::{AccountName, SocketName};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
-use fleet_proto::limits::{MAX_RECORDS, MAX_USAGE_IN_FLIGHT};
+use fleet_proto::limits::{MAX_RECORDS, MAX_REQUESTS, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
 
@@ -181,10 +181,13 @@ impl Source {
         };
         let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
         // What either of two agents may have written tells of either's account.
-        let read = follower.follow(BUDGET, emit, &mut |sighting| {
-            if own && !owner.account.is_empty() {
+        let mut requests = BTreeSet::new();
+        let read = follower.follow(BUDGET, emit, &mut |beside| match beside {
+            Beside::Sighting(sighting) if own && !owner.account.is_empty() => {
                 limits.saw(&owner.account, owner.provider, &sighting);
             }
+            Beside::Request(request) if requests.len() < MAX_REQUESTS => drop(requests.insert(request)),
+            Beside::Sighting(_) | Beside::Request(_) => {}
         });
         let stretch = match read {
             Ok(stretch) => stretch,
@@ -203,6 +206,7 @@ impl Source {
         let position = follower.position();
         let unreadable = std::mem::take(unreadable);
         let records: Vec<Record> = records.into_values().collect();
+        let mut requests: Vec<String> = requests.into_iter().collect();
         let chunks: Vec<&[Record]> =
             if records.is_empty() { vec![&[]] } else { records.chunks(MAX_RECORDS).collect() };
         let last = chunks.len() - 1;
@@ -218,6 +222,7 @@ impl Source {
                 cursor: cursor.clone(),
                 records: chunk.to_vec(),
                 unreadable: if index == last { unreadable } else { 0 },
+                requests: if index == last { std::mem::take(&mut requests) } else { Vec::new() },
             };
             if link.try_send(message(Message::Usage(batch_to_pb(&batch)))).is_err() {
                 // The connection ended, or the queue is full after all: the durable position is asked for anew.

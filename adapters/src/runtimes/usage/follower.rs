@@ -2,11 +2,10 @@
 
 use std::io;
 
-use fleet_domain::limits::Sighting;
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
-use super::{Fingerprint, Line, Reader, Source};
+use super::{Beside, Fingerprint, Line, Reader, Source};
 use crate::runtimes::opencode;
 use crate::tail::{Cursor, Piece, Tail};
 
@@ -62,21 +61,21 @@ impl Follower {
         self.read_all(budget, emit, None)
     }
 
-    /// The same, with what lines tell of an account's windows.
+    /// The same, with what lines tell beside.
     pub fn follow(
         &mut self,
         budget: usize,
         emit: &mut dyn FnMut(Record),
-        sight: &mut dyn FnMut(Sighting),
+        beside: &mut dyn FnMut(Beside),
     ) -> io::Result<Stretch> {
-        self.read_all(budget, emit, Some(sight))
+        self.read_all(budget, emit, Some(beside))
     }
 
     fn read_all(
         &mut self,
         budget: usize,
         emit: &mut dyn FnMut(Record),
-        mut sight: Option<&mut dyn FnMut(Sighting)>,
+        mut beside: Option<&mut dyn FnMut(Beside)>,
     ) -> io::Result<Stretch> {
         let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
@@ -88,8 +87,8 @@ impl Follower {
             Piece::Restarted => reader.clone_from(&self.fresh),
             Piece::Line(line) => {
                 unreadable += u64::from(reader.line(line, emit) == Line::Unreadable);
-                if let Some(sight) = sight.as_deref_mut() {
-                    reader.limits(line, sight);
+                if let Some(beside) = beside.as_deref_mut() {
+                    reader.beside(line, beside);
                 }
             }
         })?;

@@ -1,9 +1,8 @@
 //! A transcript's lines, whichever runtime wrote them.
 
-use fleet_domain::limits::Sighting;
 use fleet_domain::usage::Record;
 
-use super::Line;
+use super::{Beside, Line};
 use crate::runtimes::{claude, codex, gemini, pi};
 
 /// What has to be known of the lines before to understand the next one; nothing of it outlives a file.
@@ -36,11 +35,14 @@ impl Reader {
         }
     }
 
-    /// What a line tells of an account's windows, which stand beside usage and are not part of it.
-    pub fn limits(&self, line: &[u8], sight: &mut dyn FnMut(Sighting)) {
+    /// What a line tells beside usage.
+    pub fn beside(&self, line: &[u8], take: &mut dyn FnMut(Beside)) {
         match self {
-            Self::Claude => claude::limits::row(line).into_iter().for_each(sight),
-            Self::Codex(_) => codex::limits::row(line).into_iter().for_each(sight),
+            Self::Claude => {
+                claude::limits::row(line).into_iter().map(Beside::Sighting).for_each(&mut *take);
+                claude::transcript::request(line).map(Beside::Request).into_iter().for_each(take);
+            }
+            Self::Codex(_) => codex::limits::row(line).into_iter().map(Beside::Sighting).for_each(take),
             Self::Pi(_) | Self::Gemini(_) => {}
         }
     }
