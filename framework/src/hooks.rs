@@ -36,8 +36,7 @@ pub(crate) fn sources() -> [(&'static str, String); 2] {
     [("hooks/claude.json", claude(&["@COMMAND@".to_owned()])), ("hooks/pi.ts", PI.to_owned())]
 }
 
-/// The wiring of this runtime; nothing where its own files tell as much (Codex asks its user to review every hook, and
-/// until then waits; opencode would fetch a package first).
+/// The wiring of this runtime; nothing where it is told by [`crate::flags`] alone.
 pub fn wiring(runtime: &str, home: &Home, sidecar: &Path) -> Option<Wiring> {
     let command = [sidecar, Path::new("hook"), Path::new("--to"), &home.hooks()]
         .map(|word| word.to_str().map(str::to_owned));
@@ -63,8 +62,8 @@ fn list(words: &[String]) -> String {
     format!("[{}]", words.iter().map(|word| text(word)).collect::<Vec<_>>().join(", "))
 }
 
-/// A string of JSON, which is one of TypeScript too.
-fn text(word: &str) -> String {
+/// A string of JSON, which is one of TypeScript and TOML too.
+pub(crate) fn text(word: &str) -> String {
     let escaped: String = word
         .chars()
         .map(|c| match c {

@@ -2,6 +2,7 @@
 //!
 //! [`plan`] decides, from the roster and the environment, what would run where; this file does it.
 
+mod flags;
 mod plan;
 
 use std::cell::Cell;
@@ -72,7 +73,9 @@ pub async fn run(args: Args) -> Outcome {
         let server = Server::new(place.socket_to_stop(&name, &variable)?);
         return stop(&server, &name, args.dry_run).await;
     }
-    let launch = place.launch(&name, &variable)?;
+    let mut launch = place.launch(&name, &variable)?;
+    let path = launch.path().to_owned();
+    flags::add(&mut launch.command, launch.program.as_deref(), &path, &home, sidecar().as_deref());
     start(&launch, args.dry_run).await
 }
 

@@ -36,7 +36,7 @@ use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
-use hooks::Hooks;
+use hooks::{Hooks, Strangers};
 use servers::Servers;
 
 /// How often processes are looked at.
@@ -68,6 +68,7 @@ pub(crate) struct Watcher {
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    strangers: Strangers,
     servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
@@ -112,6 +113,7 @@ impl Watcher {
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            strangers: Strangers::default(),
             servers: Servers::new(),
             config,
             roster: None,
