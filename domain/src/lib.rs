@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file, a socket or the environment, and nothing is async; `domain/clippy.toml`
 //! makes each of these a build error. Who observes lives in `adapters`, who speaks on the wire in `proto`.
 
+pub mod agent_env;
 pub mod budget;
 pub mod diff;
 pub mod drift;

@@ -3,7 +3,9 @@
 //! [`Roster::parse`] tells every mistake at once, each with its line and key. [`yaml`] keeps the positions and walks
 //! the mappings, [`read`] knows the keys.
 
+pub mod edit;
 pub mod floor;
+mod messages;
 pub mod peers;
 mod read;
 pub mod role;

@@ -11,8 +11,11 @@ use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
 use fleet_adapters::runtimes::{self, NativeReading, live};
 use fleet_adapters::screens::Rules;
+use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
+use fleet_domain::AccountName;
+use fleet_domain::limits::{account_of, provider_of};
 use fleet_domain::observation::{Native, Pane, Process, RosterEntry, Source};
 use look::Found;
 use tokio::task::AbortHandle;
@@ -27,6 +30,9 @@ const MISSES: u8 = 3;
 
 /// A turn of which nothing came for so long may be one whose requests fail.
 const SILENT: Duration = Duration::from_secs(20);
+
+/// As [`Watched::moved`] is kept, to a few seconds.
+const MOVES: Duration = Duration::from_secs(6);
 
 pub(super) struct Watched {
     pub(super) id: Id,
@@ -45,13 +51,15 @@ pub(super) struct Watched {
     pub(super) served: Served,
     pub(super) ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
-    tracer: Tracer,
+    pub(super) tracer: Tracer,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
     conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
     pub(super) moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
     pub(super) writer: Option<Writer>,
+    /// What is remembered of the conversation.
+    pub(super) session: Option<Session>,
     pub(super) guards: Vec<(u32, AbortHandle)>,
     pub(super) interval: Duration,
 }
@@ -90,6 +98,7 @@ impl Watched {
             moved: None,
             beat_at: Instant::now(),
             writer: None,
+            session: None,
             guards: Vec::new(),
             interval,
         };
@@ -116,6 +125,14 @@ impl Watched {
         let mut pids: Vec<u32> = std::iter::once(self.row.pid).chain(runtime).collect();
         pids.dedup();
         pids
+    }
+
+    /// The account that it spends from, and whose limits that account has.
+    pub(super) fn pays(&self) -> Option<(AccountName, &'static str)> {
+        let runtime = self.found.runtime.as_ref()?;
+        let rostered = self.roster.as_ref().and_then(|entry| entry.account.as_deref());
+        let account = account_of(rostered, runtime.as_str(), None)?;
+        Some((account, provider_of(runtime.as_str(), None).unwrap_or_default()))
     }
 
     /// A fresh row from tmux; true when something changed.
@@ -361,6 +378,12 @@ impl Watched {
         let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
         let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
         process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading)).into_iter().flatten()
+    }
+
+    /// It moves, and nothing that it writes is known: its first answer is worth a look before the next listing.
+    pub(super) fn seeks_transcripts(&self) -> bool {
+        let moves = self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|idle| idle < MOVES);
+        moves && self.runs() && self.tracer.known().next().is_none()
     }
 
     /// Those of the transcripts that lie in one of these directories.

@@ -5,6 +5,7 @@ mod agent;
 mod discovery;
 mod hooks;
 mod planes;
+mod remember;
 mod rules;
 mod screen;
 mod serve;
@@ -17,7 +18,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
-use fleet_adapters::hooks::Call;
 use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::screens::RuleBook;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
@@ -30,12 +30,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::config::Config;
+use crate::limits::Limits;
 use crate::notify::{NotifyState, tell};
 use crate::units;
 use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
+use fleet_adapters::sighted::Datagram;
 use hooks::{Hooks, Strangers};
 use servers::Servers;
 
@@ -64,6 +66,7 @@ pub(crate) struct Watcher {
     agents: BTreeMap<Id, Watched>,
     due: BTreeSet<Id>,
     sources: Sources,
+    limits: Limits,
     rules: BTreeMap<RuntimeName, RuleBook>,
     files: Option<Files>,
     discovery: Discovery,
@@ -88,7 +91,7 @@ enum Happened {
     Discovered(Vec<Discovered>),
     Ended(Ended),
     Files(Vec<Changed>),
-    Hook(Call),
+    Hook(Datagram),
     Served(Rc<Told>),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
@@ -122,6 +125,7 @@ impl Watcher {
             agents: BTreeMap::new(),
             due: BTreeSet::new(),
             sources: Sources::default(),
+            limits: Limits::default(),
             rules: BTreeMap::new(),
             files,
             deaths: mpsc::channel(256),
@@ -147,7 +151,8 @@ impl Watcher {
             Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
-            Happened::Hook(call) => self.hooked(call),
+            Happened::Hook(Datagram::Call(call)) => self.hooked(call),
+            Happened::Hook(Datagram::Sighted(sighted)) => self.sighted(sighted, Instant::now()),
             Happened::Served(told) => self.served(&told),
             Happened::Units(plane) => {
                 if let Some(plane) = plane {
@@ -195,7 +200,7 @@ impl Watcher {
 
     /// Something waits for room in the queue to the collector.
     fn pending(&self) -> bool {
-        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty())
+        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty() || self.limits.has_news())
     }
 
     /// The planes are due and may go: only the host's sidecar tells them, and after the sessions, so that a roster's
@@ -209,6 +214,7 @@ impl Watcher {
             FromCollector::Connected(link) => {
                 self.link = Some(link);
                 self.sources.lost();
+                self.limits.connected();
                 self.due.extend(self.agents.keys().cloned());
                 self.planes_due = true;
             }
@@ -244,7 +250,8 @@ impl Watcher {
             }
             self.planes_due = false;
         }
-        while self.sources.pump(link) && link.capacity() >= 8 {}
+        while self.sources.pump(link, &mut self.limits) && link.capacity() >= 8 {}
+        self.limits.flush(link);
     }
 
     fn files_changed(&mut self, changed: &[Changed]) {

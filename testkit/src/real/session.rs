@@ -23,6 +23,8 @@ const PRESSED: Duration = Duration::from_secs(4);
 const PRESSES: usize = 4;
 const SHELL_PROMPT: &str = "dev@host:~/work$ ";
 
+type Environment = Vec<(String, String)>;
+
 #[derive(Debug)]
 pub struct RuntimeSession<'a> {
     tmux: &'a PrivateTmux,
@@ -48,7 +50,7 @@ impl RealRuntime {
         stub: &ModelStub,
         setup: &Setup,
     ) -> Result<RuntimeSession<'a>> {
-        let (user_home, cwd, command, env) = self.prepare(home, session, stub, setup)?;
+        let (user_home, cwd, command, env) = self.configured(home, session, stub, setup)?;
         let program = self.link(home)?;
         let mut env = env;
         let line = [self.kind.name().to_owned()].into_iter().chain(command.args.iter().cloned());
@@ -90,7 +92,7 @@ impl RealRuntime {
         stub: &ModelStub,
         setup: &Setup,
     ) -> Result<RuntimeSession<'a>> {
-        let (user_home, _, _, env) = self.prepare(home, session, stub, setup)?;
+        let (user_home, _, _, env) = self.configured(home, session, stub, setup)?;
         self.link(home)?;
         let launched = home.command(bin("fleet")?).args(["launch", session]).env_clear().envs(env).output();
         let launched = launched.context("run fleet launch")?;
@@ -103,13 +105,13 @@ impl RealRuntime {
     }
 
     /// Writes its configuration: its home, its work directory, how it is started, and its environment.
-    fn prepare(
+    fn configured(
         &self,
         home: &TestHome,
         session: &str,
         stub: &ModelStub,
         setup: &Setup,
-    ) -> Result<(String, PathBuf, Command, Vec<(String, String)>)> {
+    ) -> Result<(String, PathBuf, Command, Environment)> {
         let user_home = home.root().join("u").join(session);
         std::fs::create_dir_all(&user_home).context("make the user's home")?;
         let cwd = home.work(session)?;
@@ -137,6 +139,24 @@ impl RealRuntime {
         let kind = self.kind;
         runtime.wait_for_screen("a box for prompts", |screen| is_ready(kind, screen))?;
         Ok(runtime)
+    }
+
+    /// Ready to be started by somebody else, for the user of this home: found on its `PATH`, configured for this work
+    /// directory. What it wants in its environment comes back.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn prepare(
+        &self,
+        home: &TestHome,
+        cwd: &Path,
+        stub: &ModelStub,
+        setup: &Setup,
+    ) -> Result<Vec<(String, String)>> {
+        self.link(home)?;
+        let user_home = home.home();
+        let place = Place { user_home: &user_home, cwd, base_url: &stub.base_url() };
+        Ok(configure(self.kind, &place, setup)?.env)
     }
 
     /// Under the name that people type, with the Node it needs beside it.

@@ -1,6 +1,7 @@
 //! OpenAI Codex: a native binary, or the package's wrapper under node. Its shared daemon is not the agent.
 
 mod control;
+pub mod limits;
 mod lineage;
 mod places;
 pub mod rollout;

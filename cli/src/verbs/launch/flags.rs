@@ -1,41 +1,39 @@
-//! The flags by which a launched runtime can be listened to, added to a command that is decided.
+//! The flags by which a launched runtime can be listened to, added to a launch that is decided.
 
 use std::path::{Path, PathBuf};
 
 use fleet_adapters::runtimes::codex;
 use fleet_framework::Home;
-use fleet_framework::flags::{Flags, flags};
+use fleet_framework::flags::flags;
 
-/// Gives a variable a value that nobody can guess, in the pane itself: it stands in no other program's arguments.
-const SECRET: &str = r#"set -eu; name=$1; shift; eval "value=\${$name:-}"; [ -n "$value" ] || value=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); export "$name=$value"; exec "$@""#;
+use super::plan::Launch;
 
-/// Adds what this program takes, found in this search path; nothing to a command that is not a runtime's own.
+/// Adds what this program takes; nothing to a command that is not a runtime's own. Gives the variable that wants a value
+/// which nobody can guess, where it has none: without one there is nothing to listen to.
 pub(super) fn add(
-    command: &mut Vec<String>,
-    program: Option<&str>,
-    path: &str,
+    launch: &mut Launch,
     home: &Home,
     sidecar: Option<&Path>,
-) {
-    let Some(program) = program else { return };
-    if program == codex::NAME && codex::uses_daemon(command) {
+    unguessable: Option<String>,
+) -> Option<(String, String)> {
+    let program = launch.program.clone()?;
+    if program == codex::NAME && codex::uses_daemon(&launch.command) {
         // Its daemon tells more, and every setting on the command line makes it do without.
-        return;
+        return None;
     }
-    let place = || found(program, path);
+    let place = || found(&program, launch.path());
     let version = (program == codex::NAME).then(place).flatten().and_then(|place| codex::installed(&place));
-    if let Some(flags) = flags(program, version.as_deref(), home, sidecar) {
-        extend(command, program, flags);
-    }
-}
-
-fn extend(command: &mut Vec<String>, program: &str, flags: Flags) {
-    command.extend(flags.arguments);
-    let at = command.iter().position(|word| word == program);
-    if let (Some(variable), Some(at)) = (flags.secret, at) {
-        let shell = ["sh", "-c", SECRET, "sh", variable].map(str::to_owned);
-        command.splice(at..at, shell);
-    }
+    let flags = flags(&program, version.as_deref(), home, sidecar)?;
+    let has = |variable: &&str| {
+        launch.environment.iter().any(|(name, _)| name == variable)
+            || launch.environment_file.1.iter().any(|name| name == variable)
+    };
+    let secret = match flags.secret.filter(|variable| !has(variable)) {
+        Some(variable) => Some((variable.to_owned(), unguessable?)),
+        None => None,
+    };
+    launch.command.extend(flags.arguments);
+    secret
 }
 
 /// The first of this name in a search path.
@@ -45,53 +43,63 @@ fn found(program: &str, path: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use fleet_domain::{AgentName, SocketName};
 
     use super::*;
 
-    fn words(line: &str) -> Vec<String> {
-        line.split(' ').map(str::to_owned).collect()
+    fn launch(program: Option<&str>, line: &str, path: &str) -> Launch {
+        Launch {
+            name: AgentName::parse("a").unwrap(),
+            socket: SocketName::new("x"),
+            directory: PathBuf::new(),
+            unset: Vec::new(),
+            environment: vec![("PATH".to_owned(), path.to_owned())],
+            environment_file: (PathBuf::new(), Vec::new()),
+            command: line.split(' ').map(str::to_owned).collect(),
+            program: program.map(str::to_owned),
+            wiring: None,
+            prompt: None,
+            trust: None,
+            session: None,
+            warnings: Vec::new(),
+        }
     }
 
     #[test]
-    fn the_secret_is_made_in_the_pane_and_is_the_programs_alone() {
-        let flags = || Flags { arguments: words("--port 0"), secret: Some("FLEET_TEST_SECRET") };
-        let mut command = words("env -u X printenv");
-        extend(&mut command, "printenv", flags());
-        assert_eq!(command[..5], ["env", "-u", "X", "sh", "-c"].map(str::to_owned));
-        assert_eq!(command[6..], words("sh FLEET_TEST_SECRET printenv --port 0"));
-        let told = |given: Option<&str>| {
-            let mut command = vec!["printenv".to_owned(), "FLEET_TEST_SECRET".to_owned()];
-            extend(&mut command, "printenv", Flags { arguments: Vec::new(), ..flags() });
-            #[expect(clippy::disallowed_methods, reason = "runs what the pane would")]
-            let mut shell = Command::new(&command[0]);
-            shell.args(&command[1..]).env_remove("FLEET_TEST_SECRET");
-            shell.envs(given.map(|given| ("FLEET_TEST_SECRET", given)));
-            String::from_utf8(shell.output().unwrap().stdout).unwrap()
-        };
-        assert_eq!((told(None).trim_end().len(), told(Some("mine")).as_str()), (48, "mine\n"));
-        assert_ne!(told(None), told(None));
-    }
-
-    #[test]
-    fn a_command_of_the_users_own_is_not_added_to() {
+    fn opencode_gets_a_port_and_a_secret_unless_it_has_one_and_a_command_of_ones_own_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::from_vars(|_| Some(dir.path().to_owned())).unwrap();
-        let mut command = words("sh -c opencode");
-        add(&mut command, None, "/bin", &home, None);
-        assert_eq!(command, words("sh -c opencode"));
-        // One of no known version is left as it is, and one that has its daemon.
+        let mut opencode = launch(Some("opencode"), "opencode --auto", "/bin");
+        let id = || Some("x".to_owned());
+        assert_eq!(add(&mut opencode, &home, None, None), None);
+        assert_eq!(opencode.command.join(" "), "opencode --auto");
+        let secret = ("OPENCODE_SERVER_PASSWORD".to_owned(), "x".to_owned());
+        assert_eq!(add(&mut opencode, &home, None, id()), Some(secret));
+        assert_eq!(opencode.command.join(" "), "opencode --auto --hostname 127.0.0.1 --port 0");
+        let mut with = launch(Some("opencode"), "opencode", "/bin");
+        with.environment_file.1.push("OPENCODE_SERVER_PASSWORD".to_owned());
+        assert_eq!(add(&mut with, &home, None, None), None);
+        assert!(with.command.ends_with(&["0".to_owned()]));
+        let mut own = launch(None, "sh -c opencode", "/bin");
+        assert_eq!(add(&mut own, &home, None, id()), None);
+        assert_eq!(own.command.join(" "), "sh -c opencode");
+    }
+
+    #[test]
+    fn codex_gets_hooks_where_its_version_is_known_and_its_daemon_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::from_vars(|_| Some(dir.path().to_owned())).unwrap();
         let package = dir.path().join("0.169.0");
         std::fs::create_dir_all(&package).unwrap();
         std::fs::write(package.join("codex"), "").unwrap();
         let added = |line: &str, path: &str| {
-            let mut command = words(line);
-            add(&mut command, Some("codex"), path, &home, Some(Path::new("/b/fleet-sidecar")));
-            command.len() - words(line).len()
+            let mut launch = launch(Some("codex"), line, path);
+            let before = launch.command.len();
+            add(&mut launch, &home, Some(Path::new("/b/fleet-sidecar")), None);
+            launch.command.len() - before
         };
         let package = package.to_str().unwrap();
-        assert_eq!(added("codex -c a=1", "/nowhere"), 0);
-        assert_eq!(added("codex -m x", package), 0);
+        assert_eq!((added("codex -c a=1", "/nowhere"), added("codex -m x", package)), (0, 0));
         assert!(added("codex -c a=1", package) > 0);
     }
 }
