@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, install, launch, limits, man, prices, ps, schema,
-    usage, wait,
+    capture, completion, doctor, events, explain, holder, init, install, launch, limits, man, prices, ps,
+    schema, usage, wait,
 };
 use crate::{complete, output};
 
@@ -67,6 +67,7 @@ pub enum Verb {
     Limits(limits::Args),
     Prices(prices::Args),
     Doctor(doctor::Args),
+    Init(init::Args),
     Install(install::Args),
     Launch(launch::Args),
     Holder(holder::Args),
@@ -136,6 +137,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
+        Verb::Init(args) => init::run(args),
         Verb::Install(args) => install::run(args).await,
         Verb::Launch(args) => launch::run(args).await,
         Verb::Holder(args) => holder::run(args).await,
@@ -212,6 +214,7 @@ mod tests {
             "limits",
             "prices",
             "doctor",
+            "init",
             "install",
             "launch",
             "holder",

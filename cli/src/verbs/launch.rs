@@ -232,6 +232,12 @@ fn shared(launch: &Launch) -> Vec<(String, String)> {
     launch.environment.iter().filter(|(name, _)| shared(name)).cloned().collect()
 }
 
+/// True where a launch by this user would find the runtime.
+pub(super) fn has_runtime(runtime: &str) -> bool {
+    let path = environment::search_path(&|name| std::env::var(name).ok(), None, Path::is_dir);
+    found(runtime, &path)
+}
+
 fn found(program: &str, path: &str) -> bool {
     let runs =
         |file: &Path| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file();

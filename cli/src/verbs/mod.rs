@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod holder;
+pub mod init;
 pub mod install;
 pub mod launch;
 pub mod limits;

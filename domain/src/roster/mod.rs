@@ -9,6 +9,7 @@ mod messages;
 pub mod peers;
 mod read;
 pub mod role;
+pub mod write;
 
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 
