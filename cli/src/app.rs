@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, init, install, launch, limits, man, prices, ps,
-    schema, usage, wait,
+    budget, capture, completion, doctor, events, explain, holder, init, install, launch, limits, man, prices,
+    ps, report, schema, task, usage, wait,
 };
 use crate::{complete, output};
 
@@ -66,6 +66,9 @@ pub enum Verb {
     Usage(usage::Args),
     Limits(limits::Args),
     Prices(prices::Args),
+    Budget(budget::Args),
+    Task(task::Args),
+    Report(report::Args),
     Doctor(doctor::Args),
     Init(init::Args),
     Install(install::Args),
@@ -86,6 +89,8 @@ impl Verb {
             Self::Usage(args) => args.json,
             Self::Limits(args) => args.json,
             Self::Prices(args) => args.json,
+            Self::Budget(args) => args.json,
+            Self::Task(args) => args.json,
             Self::Doctor(args) => args.json,
             _ => false,
         }
@@ -136,6 +141,9 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
+        Verb::Budget(args) => interruptible(budget::run(args, &global)).await,
+        Verb::Task(args) => interruptible(task::run(args, &global)).await,
+        Verb::Report(args) => interruptible(report::run(args, &global)).await,
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Init(args) => init::run(args),
         Verb::Install(args) => install::run(args).await,
@@ -213,6 +221,9 @@ mod tests {
             "usage",
             "limits",
             "prices",
+            "budget",
+            "task",
+            "report",
             "doctor",
             "init",
             "install",

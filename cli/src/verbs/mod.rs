@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod budget;
 pub mod capture;
 pub mod check;
 pub mod completion;
@@ -14,8 +15,10 @@ pub mod limits;
 pub mod man;
 pub mod prices;
 pub mod ps;
+pub mod report;
 pub mod schema;
 pub mod screen;
+pub mod task;
 pub mod usage;
 pub mod wait;
 pub mod watch;
