@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
+use fleet_adapters::systemd::Verb as Job;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, install, launch, man, prices, ps, schema, usage,
-    wait,
+    add, capture, completion, doctor, events, explain, holder, install, launch, man, prices, ps, remove,
+    roster, schema, start, status, up, usage, wait,
 };
 use crate::{complete, output};
 
@@ -67,6 +69,18 @@ pub enum Verb {
     Prices(prices::Args),
     Doctor(doctor::Args),
     Install(install::Args),
+    Up(up::UpArgs),
+    Down(up::DownArgs),
+    /// Start agents, or all of them; one that runs already is a success
+    Start(start::Args),
+    /// Stop agents, or all of them; the rest of the fleet goes on
+    Stop(start::Args),
+    /// Restart agents, or all of them, a few at a time
+    Restart(start::Args),
+    Status(status::Args),
+    Add(add::Args),
+    Remove(remove::Args),
+    Roster(roster::Args),
     Launch(launch::Args),
     Holder(holder::Args),
     Completion(completion::Args),
@@ -84,6 +98,8 @@ impl Verb {
             Self::Usage(args) => args.json,
             Self::Prices(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Roster(args) => args.json,
             _ => false,
         }
     }
@@ -134,6 +150,15 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Prices(args) => prices::run(&args),
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
+        Verb::Up(args) => up::up(args).await,
+        Verb::Down(args) => up::down(args).await,
+        Verb::Start(args) => start::run(args, Job::Start).await,
+        Verb::Stop(args) => start::run(args, Job::Stop).await,
+        Verb::Restart(args) => start::run(args, Job::Restart).await,
+        Verb::Status(args) => interruptible(status::run(&args)).await,
+        Verb::Add(args) => add::run(args).await,
+        Verb::Remove(args) => remove::run(args).await,
+        Verb::Roster(args) => roster::run(&args),
         Verb::Launch(args) => launch::run(args).await,
         Verb::Holder(args) => holder::run(args).await,
         Verb::Completion(args) => completion::run(&args),

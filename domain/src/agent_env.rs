@@ -47,7 +47,9 @@ pub fn merged(existing: Option<&str>, agent: &str, wanted: &[Wanted]) -> String 
     let mut written: Vec<&str> = Vec::new();
     let mut lines = lines(&text).into_iter().peekable();
     while let Some(line) = lines.next() {
-        if line.raw.trim_end() == FROM_ROSTER && lines.peek().is_some_and(|next| owned(next, wanted).is_some()) {
+        if line.raw.trim_end() == FROM_ROSTER
+            && lines.peek().is_some_and(|next| owned(next, wanted).is_some())
+        {
             // Written again with the line that it belongs to.
             let gone = lines.next_if(|next| owned(next, wanted).is_some_and(|ours| ours.value.is_none()));
             if let Some(line) = gone {
@@ -77,13 +79,18 @@ pub fn merged(existing: Option<&str>, agent: &str, wanted: &[Wanted]) -> String 
         return out;
     }
     // Behind a quote that was never closed nothing would be read.
-    if values(&format!("{out}{more}")) == [values(&out), values(&more)].concat() { out + &more } else { more + &out }
+    if values(&format!("{out}{more}")) == [values(&out), values(&more)].concat() {
+        out + &more
+    } else {
+        more + &out
+    }
 }
 
 /// The names of the variables whose value in the file is not the roster's; all that are wanted where there is no file.
 pub fn differences(existing: &str, wanted: &[Wanted]) -> Vec<&'static str> {
     let found = values(existing);
-    let value = |name: &str| found.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
+    let value =
+        |name: &str| found.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
     let differs = |ours: &&Wanted| match &ours.value {
         Some(wanted) => value(ours.name) != Some(wanted),
         None => marked(existing, ours),
@@ -184,7 +191,9 @@ fn logical(text: &str) -> (usize, String) {
                 content.truncate(kept);
                 return (at + 1, content);
             }
-            (None, '"' | '\'') if content.contains('=') && (content.ends_with('=') || content.len() == kept) => {
+            (None, '"' | '\'')
+                if content.contains('=') && (content.ends_with('=') || content.len() == kept) =>
+            {
                 quote = Some(c);
             }
             (Some(open), c) if c == open => {
@@ -250,7 +259,9 @@ MOSAIC_AGENT_COMMAND="run \"it\" \$now"
     fn what_a_user_wrote_stays_where_it_is() {
         let mine = "# mine\nHTTP_PROXY=http://x\nMOSAIC_AGENT_MODEL = old\n\n; note\nMOSAIC_AGENT_YOLO=0\nMOSAIC_AGENT_COMMAND='a b'\nMULTI=\"one\ntwo\"\n";
         let after = merged(Some(mine), "coder0", &agent("    model_hint: gpt\n"));
-        for kept in ["# mine\nHTTP_PROXY=http://x\nMOSAIC_AGENT_MODEL=gpt\n\n; note\nMOSAIC_AGENT_YOLO=0\nMOSAIC_AGENT_COMMAND='a b'\nMULTI=\"one\ntwo\"\n"] {
+        for kept in [
+            "# mine\nHTTP_PROXY=http://x\nMOSAIC_AGENT_MODEL=gpt\n\n; note\nMOSAIC_AGENT_YOLO=0\nMOSAIC_AGENT_COMMAND='a b'\nMULTI=\"one\ntwo\"\n",
+        ] {
             assert!(after.starts_with(kept), "{after}");
         }
         assert_eq!(differences(&after, &agent("    model_hint: gpt\n")), [""; 0]);
@@ -269,7 +280,8 @@ MOSAIC_AGENT_COMMAND="run \"it\" \$now"
 
     #[test]
     fn values_are_read_as_systemd_reads_them() {
-        let text = "A=1\nB= two words  \nC=\"q \\\" \\x\" \nD='s $x'\nE=a\\\n b\n#F=no\nnot one\n export G=1\nH=\n";
+        let text =
+            "A=1\nB= two words  \nC=\"q \\\" \\x\" \nD='s $x'\nE=a\\\n b\n#F=no\nnot one\n export G=1\nH=\n";
         let read = values(text);
         let read: Vec<(&str, &str)> =
             read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -70,6 +70,16 @@ impl Home {
         self.heartbeats().join(format!("{agent}.hb"))
     }
 
+    /// Stands while the agent is down on purpose, where no systemd remembers that.
+    pub fn stopped(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.stopped"))
+    }
+
+    /// Stands while the agent is left down because it did nothing but end; why is in it.
+    pub fn quarantined(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.quarantined"))
+    }
+
     pub fn agent_env(&self, agent: &str) -> PathBuf {
         self.root.join("fleet/agents").join(format!("{agent}.env"))
     }

@@ -1,5 +1,6 @@
 //! What is installed on a user's machine: where its home is, and the files that are put there.
 
+pub mod agents;
 pub mod files;
 pub mod home;
 pub mod hooks;

@@ -19,6 +19,7 @@ use self::steps::Wanted;
 use super::holder::{no_roster, read_roster};
 use super::launch::is_here;
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::Site;
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -48,12 +49,12 @@ pub struct Args {
     bin: Option<PathBuf>,
 }
 
+/// As `fleet install` without a word more.
+pub async fn whole(dry_run: bool) -> Outcome {
+    run(Args { units: false, dry_run, no_start: false, host_only: false, bin: None }).await
+}
+
 pub async fn run(args: Args) -> Outcome {
-    if !args.units {
-        let failure =
-            Failure::new(Code::Usage, "the whole installation is not there yet, the systemd units are");
-        return Err(failure.next("fleet install --units"));
-    }
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let bin = programs(args.bin.as_deref())?;
     let roster = if args.host_only { None } else { Some(roster(&home)?) };
@@ -68,13 +69,19 @@ pub async fn run(args: Args) -> Outcome {
     }
     // Nothing is written where nobody would read it.
     let systemd = Systemd::connect().await.map_err(no_manager)?;
+    if let Some(roster) = roster {
+        let site = Site { home: home.clone(), roster, here: identity::host() };
+        for agent in site.agents() {
+            site.refresh_env(agent)?;
+        }
+    }
     units::write(&plan)
         .and_then(|()| units::prepare(&home))
         .map_err(|error| Failure::of(Code::Failure, &error))?;
     steps::carry_out(&systemd, &wanted).await
 }
 
-fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {
     let own = || std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
     let dir = match told {
         Some(dir) => std::path::absolute(dir).ok(),
@@ -152,7 +159,7 @@ fn summary(plan: &[PlannedFile], wanted: &Wanted) -> String {
 }
 
 /// Lines that go and lines that come, in the order of their files; enough for a unit.
-fn difference(old: &str, new: &str) -> String {
+pub(crate) fn difference(old: &str, new: &str) -> String {
     let only_in = |a: &str, b: &str, sign: char| -> String {
         let other: BTreeSet<&str> = b.lines().collect();
         a.lines()

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use fleet_adapters::identity;
-use fleet_adapters::tmux::{Server, TmuxError};
+use fleet_adapters::tmux::{Life, Server, TmuxError};
 use fleet_domain::AgentName;
 use fleet_framework::Home;
 use fleet_framework::home::shown;
@@ -102,9 +102,14 @@ async fn start(launch: &Launch, dry_run: bool) -> Outcome {
 /// `begun` tells that the session, should there be one, is ours.
 async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outcome {
     let (name, socket) = (launch.name.as_str(), launch.socket.shown());
-    if server.has_session(name).await.map_err(no_tmux)? {
-        output::note(&format!("{name} runs already on socket {socket}"));
-        return Ok(());
+    match server.life(name).await.map_err(no_tmux)? {
+        Some(Life::Runs) => {
+            output::note(&format!("{name} runs already on socket {socket}"));
+            return Ok(());
+        }
+        // Its pane was kept to be read; what ended before does not run.
+        Some(Life::Ended { .. }) => server.kill_session(name).await.map_err(no_tmux)?,
+        None => {}
     }
     let directory = shown(&launch.directory);
     std::fs::create_dir_all(&launch.directory).map_err(|error| {
@@ -124,7 +129,7 @@ async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outco
     }
     begun.set(true);
     let started =
-        server.new_session(name, Some(&launch.directory), &launch.environment, &launch.command).await;
+        server.new_kept_session(name, &launch.directory, &launch.environment, &launch.command).await;
     if matches!(started, Err(TmuxError::NotInstalled)) {
         return started.map_err(no_tmux);
     }
@@ -163,6 +168,6 @@ fn found(program: &str, path: &str) -> bool {
 }
 
 /// True where the roster has the agent on this host.
-pub(super) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
+pub(crate) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
     agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(here.as_str()))
 }

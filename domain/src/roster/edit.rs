@@ -72,7 +72,11 @@ pub fn remove(text: &str, name: &str) -> Result<String, EditError> {
     };
     let after = Shape::of(text).and_then(|shape| shape.without(text, at)).ok_or(EditError::Unsafe)?;
     before.agents.remove(at);
-    if Roster::parse(&after).is_ok_and(|roster| roster == before) { Ok(after) } else { Err(EditError::Unsafe) }
+    if Roster::parse(&after).is_ok_and(|roster| roster == before) {
+        Ok(after)
+    } else {
+        Err(EditError::Unsafe)
+    }
 }
 
 /// Where the list of agents stands in the text, in bytes.
@@ -106,8 +110,7 @@ impl Shape {
             }
             Some(list) if found.items.is_empty() => List::Null { line_end: line_end(text, list.start) },
             Some(_) => {
-                let lines =
-                    |item: &Range<usize>| Some(dash(text, item.start)?..whole_lines(text, item));
+                let lines = |item: &Range<usize>| Some(dash(text, item.start)?..whole_lines(text, item));
                 let items = found.items.iter().map(lines).collect::<Option<Vec<_>>>()?;
                 let first = &text[items.first()?.clone()];
                 List::Block { indent: first.len() - first.trim_start_matches(' ').len(), items }
@@ -169,7 +172,8 @@ impl Shape {
             }
             List::Block { indent, items } => {
                 let item = items.get(at)?.clone();
-                let last = if items.len() == 1 { format!("{}[]\n", " ".repeat(indent + 2)) } else { String::new() };
+                let last =
+                    if items.len() == 1 { format!("{}[]\n", " ".repeat(indent + 2)) } else { String::new() };
                 Some(splice(text, item, &last))
             }
             List::None { .. } | List::Null { .. } => None,
@@ -180,8 +184,10 @@ impl Shape {
     fn inline(&self, entries: &[Entry]) -> String {
         let json = self.braces;
         let key = |key: &str| if json { format!("\"{key}\"") } else { key.to_owned() };
-        let pairs: Vec<String> =
-            entries.iter().map(|entry| format!("{}: {}", key(entry.key), entry.value.written(json))).collect();
+        let pairs: Vec<String> = entries
+            .iter()
+            .map(|entry| format!("{}: {}", key(entry.key), entry.value.written(json)))
+            .collect();
         format!("{{{}}}", pairs.join(", "))
     }
 }
@@ -228,13 +234,8 @@ fn block(entries: &[Entry], indent: usize, newline: &str) -> String {
     let mut out = String::new();
     for (index, entry) in entries.iter().enumerate() {
         let lead = if index == 0 { "- " } else { "  " };
-        let _ = write!(
-            out,
-            "{}{lead}{}: {}{newline}",
-            " ".repeat(indent),
-            entry.key,
-            entry.value.written(false)
-        );
+        let _ =
+            write!(out, "{}{lead}{}: {}{newline}", " ".repeat(indent), entry.key, entry.value.written(false));
     }
     out
 }

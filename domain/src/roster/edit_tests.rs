@@ -69,7 +69,10 @@ fn every_way_of_writing_a_list_is_kept() {
             "{\"version\": 1, \"agents\": [\n  {\"name\": \"a\", \"runtime\": \"pi\"},\n  {\"name\": \"b\", \"runtime\": \"pi\"}\n]}\n",
             "{\"version\": 1, \"agents\": [\n  {\"name\": \"a\", \"runtime\": \"pi\"},\n  {\"name\": \"b\", \"runtime\": \"pi\"},\n  {\"name\": \"new0\", \"runtime\": \"pi\", \"yolo\": false}\n]}\n",
         ),
-        ("{\"version\": 1}", "{\"version\": 1,\"agents\": [{\"name\": \"new0\", \"runtime\": \"pi\", \"yolo\": false}]}"),
+        (
+            "{\"version\": 1}",
+            "{\"version\": 1,\"agents\": [{\"name\": \"new0\", \"runtime\": \"pi\", \"yolo\": false}]}",
+        ),
         (
             "version: 1\r\nagents:\r\n  - name: a\r\n    runtime: pi\r\n",
             "version: 1\r\nagents:\r\n  - name: a\r\n    runtime: pi\r\n  - name: new0\r\n    runtime: pi\r\n    yolo: false\r\n",

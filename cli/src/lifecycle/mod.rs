@@ -1,0 +1,108 @@
+//! What the lifecycle verbs share: the site (home, roster, host), the agents that a person means, their files, and who
+//! keeps them running ([`keeper`]).
+
+pub mod foreground;
+pub mod keeper;
+
+use fleet_adapters::identity;
+use fleet_domain::HostId;
+use fleet_domain::agent_env::{differences, merged, wanted};
+use fleet_domain::fleet::resolve;
+use fleet_domain::roster::{Agent, Roster};
+use fleet_framework::Home;
+use fleet_framework::agents::{AgentFileError, read_env, write_env};
+
+use crate::error::{Code, Failure};
+use crate::verbs::explain::unresolved_failure;
+use crate::verbs::holder::{no_roster, read_roster};
+use crate::verbs::launch::is_here;
+
+/// The fleet of this user on this host, as its files have it.
+pub struct Site {
+    pub home: Home,
+    pub roster: Roster,
+    pub here: HostId,
+}
+
+impl Site {
+    /// # Errors
+    /// Without a home or a roster, or with every mistake of a bad one.
+    pub fn load() -> Result<Self, Failure> {
+        Self::at(home()?)
+    }
+
+    pub fn at(home: Home) -> Result<Self, Failure> {
+        let roster = read_roster(&home)?.ok_or_else(|| no_roster(&home))?;
+        Ok(Self { home, roster, here: identity::host() })
+    }
+
+    /// The agents that belong on this host, in the roster's order.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.roster.agents.iter().filter(|agent| is_here(agent, &self.here))
+    }
+
+    /// The agents that are meant, each once; no word means all of this host.
+    ///
+    /// # Errors
+    /// When a word means none or several, or one of another host.
+    pub fn chosen(&self, words: &[String]) -> Result<Vec<&Agent>, Failure> {
+        if words.is_empty() {
+            return Ok(self.agents().collect());
+        }
+        let named: Vec<(&Agent, String)> =
+            self.roster.agents.iter().map(|agent| (agent, agent.name.to_string())).collect();
+        let mut chosen: Vec<&Agent> = Vec::new();
+        for word in words {
+            let agent = *resolve(word, &named).map_err(|unresolved| {
+                let failure = unresolved_failure(word, unresolved);
+                Failure {
+                    next: failure.next.map(|next| next.replace("fleet ps lists", "fleet roster lists")),
+                    ..failure
+                }
+            })?;
+            if !is_here(agent, &self.here) {
+                let there = agent.host.as_deref().unwrap_or_default();
+                let message = format!("{} belongs on host {there}, this is {}", agent.name, self.here);
+                return Err(Failure::new(Code::NoSuch, message).next("ask for it there"));
+            }
+            if !chosen.iter().any(|other| other.name == agent.name) {
+                chosen.push(agent);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Makes the agent's environment file say what the roster says. True where it did not.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn refresh_env(&self, agent: &Agent) -> Result<bool, Failure> {
+        let name = agent.name.as_str();
+        let refresh = || -> Result<bool, AgentFileError> {
+            let (existing, wanted) = (read_env(&self.home, name)?, wanted(&self.roster, agent));
+            let after = merged(existing.as_deref(), name, &wanted);
+            if existing.as_deref() == Some(&after) {
+                return Ok(false);
+            }
+            write_env(&self.home, name, &after)?;
+            Ok(true)
+        };
+        refresh().map_err(|error| files_failed(&error))
+    }
+
+    /// The variables of the agent's file that the roster has another value for.
+    pub fn env_differences(&self, agent: &Agent) -> Result<Vec<&'static str>, Failure> {
+        let existing = read_env(&self.home, agent.name.as_str()).map_err(|error| files_failed(&error))?;
+        Ok(existing.map_or_else(Vec::new, |text| differences(&text, &wanted(&self.roster, agent))))
+    }
+}
+
+pub fn home() -> Result<Home, Failure> {
+    Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))
+}
+
+/// The fleet's files could not be read or changed.
+pub fn files_failed(error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::of(Code::Failure, error)
+        .next("nothing else was changed; put this right and try again: fleet doctor")
+}
