@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::verbs::{
-    add, capture, completion, doctor, events, explain, holder, install, launch, man, prices, ps, remove,
-    roster, schema, start, status, up, usage, wait,
+    add, capture, completion, doctor, events, explain, holder, install, launch, limits, man, prices, ps,
+    remove, roster, schema, start, status, up, usage, wait,
 };
 use crate::{complete, output};
 
@@ -66,6 +66,7 @@ pub enum Verb {
     Wait(wait::Args),
     Capture(capture::Args),
     Usage(usage::Args),
+    Limits(limits::Args),
     Prices(prices::Args),
     Doctor(doctor::Args),
     Install(install::Args),
@@ -96,6 +97,7 @@ impl Verb {
             Self::Explain(args) => args.json,
             Self::Events(args) => args.speaks_json(),
             Self::Usage(args) => args.json,
+            Self::Limits(args) => args.json,
             Self::Prices(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Status(args) => args.json,
@@ -147,6 +149,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Wait(args) => interruptible(wait::run(args, &global)).await,
         Verb::Capture(args) => interruptible(capture::run(args, &global)).await,
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
+        Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Install(args) => install::run(args).await,
@@ -231,6 +234,7 @@ mod tests {
             "wait",
             "capture",
             "usage",
+            "limits",
             "prices",
             "doctor",
             "install",

@@ -182,6 +182,43 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
+async fn limits_are_told_by_account_and_an_unknown_one_is_named() {
+    let world = World::new();
+    let window = |account: &str, window: &str| pb::LimitStanding {
+        reading: Some(pb::LimitReading {
+            account: account.to_owned(),
+            provider: "anthropic".to_owned(),
+            window: window.to_owned(),
+            used_ratio: 0.42,
+            source: "statusline".to_owned(),
+            ..Default::default()
+        }),
+        provenance: pb::LimitProvenance::Provider as i32,
+        age_ms: 65_000,
+    };
+    let windows = vec![window("max-1", "5h"), window("max-1", "7d"), window("max-2", "5h")];
+    let says = Arc::new(Says { windows, ..Says::default() });
+    let _collector = world.collector(says);
+    let answer = world.fleet(&["limits", "max-1"]).await;
+    assert_eq!(
+        (answer.code, answer.out.as_str()),
+        (
+            Some(0),
+            "ACCOUNT  WINDOW  USED  RESETS  PROVENANCE  SOURCE      AGE\n\
+             max-1    5h       42%  -       provider    statusline   1m\n\
+             max-1    7d       42%  -       provider    statusline   1m\n"
+        )
+    );
+    let all = world.fleet(&["limits", "--json"]).await;
+    let list: serde_json::Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!((&list["kind"], list["items"].as_array().unwrap().len()), (&"LimitList".into(), 3));
+    assert_eq!(list["items"][2]["used_ratio"].as_f64(), Some(0.42));
+    let unknown = world.fleet(&["limits", "max-3"]).await;
+    assert_eq!(unknown.code, Some(4));
+    assert!(unknown.err.contains("there are: max-1, max-2"), "{}", unknown.err);
+}
+
+#[tokio::test]
 async fn usage_is_the_ledgers_by_what_is_asked_for() {
     let world = World::new();
     let sum = |model: &str, output| pb::UsageSum {

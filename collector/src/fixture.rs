@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::hub::Hub;
 use crate::meters::Meters;
-use crate::store::handle::TransitionSink;
+use crate::store::handle::Sink;
 use crate::store::{Loaded, Numbered};
 
 /// 2026-11-21T10:00:00Z
@@ -135,7 +135,7 @@ pub(crate) fn planes(names: &[&str]) -> HostPlanes {
 
 pub(crate) fn hub(loaded: Loaded, sink_room: usize) -> (Hub, Arc<Meters>, mpsc::Receiver<Numbered>) {
     let meters = Arc::new(Meters::new(Wall(NOON)));
-    let (sink, transitions) = TransitionSink::for_test(sink_room);
+    let (sink, transitions) = Sink::for_test(sink_room);
     let hub = Hub::new(Thresholds::default(), loaded, sink, meters.clone(), TimeZone::UTC, now(0));
     (hub, meters, transitions)
 }

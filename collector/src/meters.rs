@@ -87,13 +87,22 @@ pub enum Dropped {
     Session,
     /// A transition that the store could not take in time. Readers who follow saw it.
     Transition,
+    /// A window of an account beyond the number that there may be, or that the store could not take in time.
+    Window,
     /// A reader of changes who could not keep up and was cut off.
     Reader,
 }
 
 impl Dropped {
-    pub const ALL: [Self; 6] =
-        [Self::Invalid, Self::Undecodable, Self::Foreign, Self::Session, Self::Transition, Self::Reader];
+    pub const ALL: [Self; 7] = [
+        Self::Invalid,
+        Self::Undecodable,
+        Self::Foreign,
+        Self::Session,
+        Self::Transition,
+        Self::Window,
+        Self::Reader,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,6 +111,7 @@ impl Dropped {
             Self::Foreign => "foreign",
             Self::Session => "too_many_sessions",
             Self::Transition => "transition_not_stored",
+            Self::Window => "window",
             Self::Reader => "slow_reader",
         }
     }

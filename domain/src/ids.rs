@@ -116,6 +116,10 @@ label!(
     /// A runtime's own identity of a conversation.
     SessionId
 );
+label!(
+    /// Who pays: a subscription or an API key, by the name that the roster gives it, else by its provider's.
+    AccountName
+);
 
 /// A tmux server: its `-L` name, or an absolute path (`-S`), or the user's default one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

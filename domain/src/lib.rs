@@ -4,11 +4,13 @@
 //! makes each of these a build error. Who observes lives in `adapters`, who speaks on the wire in `proto`.
 
 pub mod agent_env;
+pub mod diff;
 pub mod drift;
 pub mod fleet;
 pub mod fusion;
 pub mod heartbeat;
 pub mod ids;
+pub mod limits;
 pub mod observation;
 pub mod price;
 pub mod readiness;
@@ -23,5 +25,5 @@ pub mod time;
 pub mod usage;
 pub mod yaml;
 
-pub use ids::{AgentKey, AgentName, HostId, RuntimeName, SessionId, SocketName, TenantId};
+pub use ids::{AccountName, AgentKey, AgentName, HostId, RuntimeName, SessionId, SocketName, TenantId};
 pub use time::{Mono, Now, Wall};

@@ -3,15 +3,21 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// For the owner alone; what is there already keeps its mode.
-pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Puts a file there whole or not at all, its directory included.
-pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be written; what was there is there still.
+pub fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_dir(dir)?;
     let mut file = tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir)?;
@@ -20,6 +26,13 @@ pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     fs::File::open(dir)?.sync_all()
+}
+
+/// `path` with `suffix` after its name.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// A word as a shell would read it.

@@ -24,9 +24,14 @@ pub struct Home {
 #[error("neither MOSAIC_HOME nor HOME is set, so there is no place for the fleet; set HOME")]
 pub struct NoHome;
 
+/// One of our own environment; an empty one is as good as none.
+pub(crate) fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 impl Home {
     pub fn from_env() -> Result<Self, NoHome> {
-        Self::from_vars(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        Self::from_vars(variable)
     }
 
     /// The same from any source of variables.
@@ -45,6 +50,16 @@ impl Home {
 
     pub fn roster(&self) -> PathBuf {
         self.root.join("fleet/roster.yaml")
+    }
+
+    /// The presets, as they are shipped.
+    pub fn examples(&self) -> PathBuf {
+        self.root.join("fleet/examples")
+    }
+
+    /// The version of the framework that was seeded here.
+    pub fn framework_version(&self) -> PathBuf {
+        self.root.join("fleet/.framework-version")
     }
 
     /// Where sidecars hear the runtimes' hooks.

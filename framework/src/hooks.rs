@@ -1,5 +1,6 @@
 //! How a launched runtime is told to call `fleet-sidecar hook`: by a file of its own that is passed on its command line.
-//! The user's configuration is not touched, so there is nothing to take back.
+//! The user's configuration is not touched, so there is nothing to take back. They are written with the rest of the
+//! framework, and again at each launch where the programs were moved.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,11 @@ pub struct Wiring {
     pub content: String,
 }
 
+/// What is shipped of it, before it is filled in.
+pub(crate) fn sources() -> [(&'static str, String); 2] {
+    [("hooks/claude.json", claude(&["@COMMAND@".to_owned()])), ("hooks/pi.ts", PI.to_owned())]
+}
+
 /// The wiring of this runtime; nothing where its own files tell as much (Codex asks its user to review every hook, and
 /// until then waits; opencode would fetch a package first).
 pub fn wiring(runtime: &str, home: &Home, sidecar: &Path) -> Option<Wiring> {
@@ -41,7 +47,7 @@ pub fn wiring(runtime: &str, home: &Home, sidecar: &Path) -> Option<Wiring> {
         "pi" => ("-e", "pi.ts", PI.replace("@COMMAND@", &list(&command))),
         _ => return None,
     };
-    Some(Wiring { flag, path: home.root.join("fleet/hooks").join(name), content })
+    Some(Wiring { flag, path: home.root.join("hooks").join(name), content })
 }
 
 fn claude(command: &[String]) -> String {
@@ -103,7 +109,10 @@ mod tests {
     fn a_command_with_odd_characters_reaches_the_runtime_whole() {
         let root = Path::new("/h \"x\"");
         let claude = wiring("claude", &home(root), Path::new("/opt/it's/fleet-sidecar")).unwrap();
-        assert_eq!((claude.flag, claude.path.ends_with("fleet/hooks/claude.json")), ("--settings", true));
+        assert_eq!(
+            (claude.flag, claude.path == root.join(".config/mosaic/hooks/claude.json")),
+            ("--settings", true)
+        );
         assert!(
             claude.content.contains(
                 r#""command": "'/opt/it'\\''s/fleet-sidecar' hook --to '/h \"x\"/run dir/mosaic/hooks'""#

@@ -4,8 +4,10 @@ pub mod agents;
 pub mod files;
 pub mod home;
 pub mod hooks;
+pub mod presets;
 pub mod prices;
 pub mod screens;
+pub mod seed;
 pub mod units;
 
 pub use home::Home;

@@ -21,7 +21,7 @@ pub const HOST_SIDECAR: &str = "mosaic-sidecar.service";
 /// What the units start: all of them in one directory.
 pub const PROGRAMS: [&str; 3] = ["fleet", "fleet-collector", "fleet-sidecar"];
 
-const SHIPPED: [(&str, &str); 5] = [
+pub(crate) const SHIPPED: [(&str, &str); 5] = [
     (HOLDER, include_str!("../systemd/user/mosaic-tmux-holder.service")),
     ("mosaic-agent@.service", include_str!("../systemd/user/mosaic-agent@.service")),
     ("mosaic-sidecar@.service", include_str!("../systemd/user/mosaic-sidecar@.service")),
@@ -136,7 +136,7 @@ fn escaped(path: &Path) -> Result<String, UnitsError> {
 /// # Errors
 /// When a directory cannot be named in a unit, or a present unit cannot be read.
 pub fn plan(home: &Home, bin: &Path) -> Result<Vec<PlannedFile>, UnitsError> {
-    plan_with(home, bin, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    plan_with(home, bin, crate::home::variable)
 }
 
 /// The same from any source of variables.
@@ -148,12 +148,10 @@ pub fn plan_with(
     bin: &Path,
     var: impl Fn(&str) -> Option<PathBuf>,
 ) -> Result<Vec<PlannedFile>, UnitsError> {
-    let values = Values::new(home, bin, var)?;
-    SHIPPED
-        .iter()
-        .map(|(name, template)| {
+    rendered(home, bin, var)?
+        .into_iter()
+        .map(|(name, content)| {
             let path = home.units.join(name);
-            let content = values.render(template);
             let previous = present(&path)?;
             let status = match &previous {
                 _ if fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null")) => {
@@ -166,6 +164,16 @@ pub fn plan_with(
             Ok(PlannedFile { path, content, status, previous })
         })
         .collect()
+}
+
+/// Every shipped unit by its name, as it looks for this home and the programs in `bin`.
+pub(crate) fn rendered(
+    home: &Home,
+    bin: &Path,
+    var: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<Vec<(&'static str, String)>, UnitsError> {
+    let values = Values::new(home, bin, var)?;
+    Ok(SHIPPED.iter().map(|(name, template)| (*name, values.render(template))).collect())
 }
 
 fn present(path: &Path) -> Result<Option<String>, UnitsError> {

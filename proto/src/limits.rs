@@ -13,6 +13,8 @@ pub const MAX_USAGE_IN_FLIGHT: usize = 64;
 pub const MAX_DAYS: usize = 3_700;
 /// Sums in an answer about usage.
 pub const MAX_SUMS: usize = 100_000;
+/// Windows in a message; of one tenant, all together.
+pub const MAX_WINDOWS: usize = 512;
 /// Pieces of evidence in an observation.
 pub const MAX_EVIDENCE: usize = 16;
 /// Agents in a roster, units in a plane.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 7] = ["types", "observation", "usage", "command", "report", "agent", "query"];
+const FILES: [&str; 8] = ["types", "observation", "limits", "usage", "command", "report", "agent", "query"];
 
 #[test]
 fn generated_code_is_what_the_protos_say() {

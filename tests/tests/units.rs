@@ -310,7 +310,7 @@ fn a_runtime_is_found_where_its_installer_put_it_and_starts_with_a_clean_environ
         Ok(told)
     })?;
     let has = |line: &str| told.lines().any(|told| told == line);
-    let settings = home.mosaic_home().join("fleet/hooks/claude.json");
+    let settings = home.mosaic_home().join("hooks/claude.json");
     let arguments = format!("args=--model opus --settings {}", settings.display());
     assert!(has("MOSAIC_AGENT_NAME=lead") && has(&arguments) && settings.is_file(), "{told}");
     assert!(

@@ -7,10 +7,11 @@ use std::io;
 use std::time::Duration;
 
 use fleet_domain::fleet::AgentView;
+use fleet_domain::limits::Standing;
 use fleet_domain::report::{Question, Report};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_proto::convert::{agent_from_pb, question_to_pb, sums_from_pb};
+use fleet_proto::convert::{agent_from_pb, question_to_pb, standings_from_pb, sums_from_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_client::FleetServiceClient;
@@ -120,6 +121,13 @@ impl Client {
         let call = self.inner.get_usage(question_to_pb(question));
         let answer = within(LEDGER_LIMIT, &self.at, call).await?;
         sums_from_pb(&answer)
+            .map_err(|error| broken(&self.at, &format!("gave an answer that makes no sense: {error}")))
+    }
+
+    /// Every account's windows, as they stand.
+    pub async fn limits(&mut self) -> Result<Vec<Standing>, ClientError> {
+        let answer = limited(&self.at, self.inner.list_limits(pb::ListLimitsRequest {})).await?;
+        standings_from_pb(&answer)
             .map_err(|error| broken(&self.at, &format!("gave an answer that makes no sense: {error}")))
     }
 

@@ -17,6 +17,7 @@ pub mod spent;
 pub mod summary;
 pub mod table;
 pub mod verdict;
+pub mod windows;
 pub mod words;
 pub mod yaml;
 

@@ -1,10 +1,10 @@
 //! `fleet add`: one agent more, in the roster, on the disk, at the next boot, and now.
 
 use fleet_adapters::systemd::{Systemd, Verb};
-use fleet_domain::AgentName;
 use fleet_domain::agent_env::{merged, wanted};
 use fleet_domain::roster::Roster;
 use fleet_domain::roster::edit::{self, EditError, Entry, Value};
+use fleet_domain::{AgentName, diff};
 use fleet_framework::agents::{changing, write_roster};
 use fleet_framework::home::shown;
 use fleet_framework::units::{agent_unit, sidecar_unit};
@@ -14,7 +14,6 @@ use crate::lifecycle::keeper::Keeper;
 use crate::lifecycle::{Site, files_failed, home};
 use crate::output;
 use crate::verbs::holder::no_roster;
-use crate::verbs::install::difference;
 use crate::verbs::launch::is_here;
 
 const EXAMPLES: &str = "\
@@ -155,7 +154,7 @@ fn plan(
     before: &str,
     after: &str,
 ) -> Result<String, Failure> {
-    let mut text = format!("change    {}\n{}", shown(&home.roster()), difference(before, after));
+    let mut text = format!("change    {}\n{}", shown(&home.roster()), diff::lines(before, after));
     let roster = Roster::parse(after).map_err(|error| Failure::of(Code::Failure, &error))?;
     if let Some(agent) = roster.agent(name.as_str()) {
         text.push_str(&format!("write     {}\n", shown(&home.agent_env(name.as_str()))));

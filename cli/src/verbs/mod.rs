@@ -10,6 +10,7 @@ pub mod explain;
 pub mod holder;
 pub mod install;
 pub mod launch;
+pub mod limits;
 pub mod man;
 pub mod prices;
 pub mod ps;

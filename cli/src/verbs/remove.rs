@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleet_adapters::systemd::{Systemd, Verb};
-use fleet_domain::AgentName;
-use fleet_domain::roster::{Roster, edit};
+use fleet_domain::roster::{edit, floor};
+use fleet_domain::{AgentName, diff};
 use fleet_framework::agents::{changing, forget, write_roster};
 use fleet_framework::home::shown;
 use fleet_framework::units::{agent_unit, sidecar_unit};
@@ -15,7 +15,6 @@ use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::Keeper;
 use crate::lifecycle::{Site, files_failed};
 use crate::output;
-use crate::verbs::install::difference;
 use crate::verbs::launch::is_here;
 
 const EXAMPLES: &str = "\
@@ -39,9 +38,6 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// The classes of which a fleet keeps one.
-const CORE: [&str; 2] = ["orchestrator", "enhancer"];
-
 pub async fn run(args: Args) -> Outcome {
     let site = Arc::new(Site::load()?);
     let name = AgentName::parse(&args.name).map_err(|error| Failure::of(Code::Usage, &error))?;
@@ -52,12 +48,9 @@ pub async fn run(args: Args) -> Outcome {
     let Some(agent) = site.roster.agent(name.as_str()) else {
         return left_over(&site, &name, &args, &before).await;
     };
-    if let Some(class) = sole(&site.roster, &name) {
-        let message = format!("{name} is the fleet's only {class}, and a fleet does not go without one");
-        return Err(Failure::new(Code::Refused, message).next(format!(
-            "add another one first: fleet add NAME --runtime {} --class {class}",
-            agent.runtime
-        )));
+    if let Err(sole) = floor::may_leave(&site.roster, name.as_str()) {
+        let another = format!("fleet add NAME --runtime {} --class {}", agent.runtime, sole.class);
+        return Err(Failure::of(Code::Refused, &sole).next(format!("add another one first: {another}")));
     }
     let after = edit::remove(&before, name.as_str()).map_err(|error| edit_failed(error, &shown(&path)))?;
     if args.dry_run {
@@ -118,18 +111,11 @@ fn take_files(site: &Site, name: &AgentName, args: &Args) -> Outcome {
     Ok(())
 }
 
-/// The core class that only this agent has.
-fn sole<'r>(roster: &'r Roster, name: &AgentName) -> Option<&'r str> {
-    let class = roster.agent(name.as_str())?.class.as_str();
-    let others = roster.agents.iter().any(|agent| agent.name != *name && agent.class == class);
-    (CORE.contains(&class) && !others).then_some(class)
-}
-
 fn plan(site: &Site, name: &AgentName, args: &Args, before: &str, after: &str) -> String {
     let (unit, sidecar) = (agent_unit(name.as_str()), sidecar_unit(name.as_str()));
     let mut text = format!("disable   {unit}\ndisable   {sidecar}\nstop      {unit}\n");
     if before != after {
-        text.push_str(&format!("change    {}\n{}", shown(&site.home.roster()), difference(before, after)));
+        text.push_str(&format!("change    {}\n{}", shown(&site.home.roster()), diff::lines(before, after)));
     }
     if !args.keep_files {
         for path in [site.home.agent_env(name.as_str()), site.home.heartbeat(name.as_str())] {

@@ -95,6 +95,7 @@ pub struct Says {
     pub sums: Vec<pb::UsageSum>,
     /// The last question about usage.
     pub asked: Mutex<Option<pb::GetUsageRequest>>,
+    pub windows: Vec<pb::LimitStanding>,
     pub refuses: bool,
     /// Every open watch, to send changes to.
     pub watches: Mutex<Vec<mpsc::Sender<Result<pb::WatchAgentsResponse, Status>>>>,
@@ -179,6 +180,13 @@ impl FleetService for Says {
     ) -> Result<Response<pb::GetUsageResponse>, Status> {
         *self.asked.lock().unwrap() = Some(request.into_inner());
         Ok(Response::new(pb::GetUsageResponse { sums: self.sums.clone() }))
+    }
+
+    async fn list_limits(
+        &self,
+        _: Request<pb::ListLimitsRequest>,
+    ) -> Result<Response<pb::ListLimitsResponse>, Status> {
+        Ok(Response::new(pb::ListLimitsResponse { windows: self.windows.clone() }))
     }
 
     async fn get_status(

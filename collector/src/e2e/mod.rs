@@ -6,6 +6,7 @@ mod pages;
 mod readers;
 mod reports;
 mod usage;
+mod windows;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

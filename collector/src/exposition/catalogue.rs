@@ -74,6 +74,7 @@ impl Metric {
             ("fleet_agent_info", "managed") => Some(vec!["true", "false"]),
             ("fleet_agent_stuck", "kind") => Some(StuckKind::ALL.map(StuckKind::as_str).to_vec()),
             ("fleet_agent_drift", "kind") => Some(drift::Kind::ALL.map(drift::Kind::as_str).to_vec()),
+            (_, "provenance") => Some(vec!["provider", "user", "estimated"]),
             ("fleet_tokens", "kind") => Some(TOKEN_KINDS.to_vec()),
             ("fleet_collector_dropped", "reason") => Some(Dropped::ALL.map(Dropped::as_str).to_vec()),
             (_, "state" | "from" | "to") => Some(states()),
@@ -119,6 +120,12 @@ metrics! {
     REASONING: Counter "fleet_reasoning_tokens" Some("tokens"),
         ["tenant", "host", "agent", "class", "runtime", "model", "account"],
         "Reasoning tokens used; they are part of the output tokens.";
+    WINDOW_USED: Gauge "fleet_window_used_ratio" NONE, ["tenant", "account", "provider", "window", "provenance"],
+        "Share of the account's limit that is used in the present window, as it was last seen; no series where unknown.";
+    WINDOW_RESET: Gauge "fleet_window_reset_timestamp" SECONDS, ["tenant", "account", "provider", "window"],
+        "Unix time at which the account's present window ends; no series where unknown.";
+    WINDOW_SEEN: Gauge "fleet_window_observed_timestamp" SECONDS, ["tenant", "account", "provider", "window"],
+        "Unix time at which the account's window was last seen.";
     HOST_UP: Gauge "fleet_host_up" NONE, ["tenant", "host"],
         "1 while the host-wide sidecar's stream is connected, else 0.";
     HOST_SKEW: Gauge "fleet_host_clock_skew" SECONDS, ["tenant", "host"],

@@ -1,7 +1,9 @@
-//! Hosts, sidecars, and the collector's own health.
+//! Windows of accounts, hosts, sidecars, and the collector's own health.
 
 use std::fmt;
 
+use fleet_domain::TenantId;
+use fleet_domain::limits::Standing;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 
 use super::catalogue;
@@ -14,6 +16,7 @@ pub(super) fn encode(
     snapshot: &Snapshot,
     meters: &Meters,
 ) -> fmt::Result {
+    windows(encoder, snapshot)?;
     hosts(encoder, snapshot)?;
     sidecars(encoder, snapshot)?;
     let mut one = |metric, values: &[&str], value| Family::begin(encoder, metric)?.write(values, value);
@@ -29,6 +32,38 @@ pub(super) fn encode(
     meters.commits.encode(Family::begin(encoder, &catalogue::STORE_COMMIT)?.encoder)?;
     let mut one = |metric, value| Family::begin(encoder, metric)?.write(&[], value);
     one(&catalogue::SCRAPE, Value::Real(meters.last_scrape().as_secs_f64()))
+}
+
+fn windows(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let labels = |(tenant, standing): &'_ (TenantId, Standing)| {
+        let reading = &standing.reading;
+        [
+            tenant.to_string(),
+            reading.account.to_string(),
+            reading.provider.clone(),
+            reading.window.to_string(),
+        ]
+    };
+    let mut family = Family::begin(encoder, &catalogue::WINDOW_USED)?;
+    for window in &snapshot.limits {
+        if let Some(used) = window.1.used_ratio() {
+            let [tenant, account, provider, name] = &labels(window);
+            let values = [tenant.as_str(), account, provider, name, window.1.provenance.as_str()];
+            family.write(&values, Value::Real(used))?;
+        }
+    }
+    let mut family = Family::begin(encoder, &catalogue::WINDOW_RESET)?;
+    for window in &snapshot.limits {
+        if let Some(at) = window.1.resets_at() {
+            family.write(&labels(window).each_ref().map(String::as_str), seconds(at.0))?;
+        }
+    }
+    let mut family = Family::begin(encoder, &catalogue::WINDOW_SEEN)?;
+    for window in &snapshot.limits {
+        let at = window.1.reading.observed_at;
+        family.write(&labels(window).each_ref().map(String::as_str), seconds(at.0))?;
+    }
+    Ok(())
 }
 
 fn hosts(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use fleet_domain::limits::{Reading, Source, WindowName};
 use fleet_domain::observation::{NativeState, Observation, Vantage};
 use fleet_domain::usage::{Change, Record, Tokens};
-use fleet_domain::{AgentKey, SocketName};
+use fleet_domain::{AccountName, AgentKey, SocketName, Wall};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -25,6 +26,21 @@ fn use_tokens(hub: &mut Hub, owner: AgentKey, model: &str, tokens: Tokens) {
     let plus = Record { model: model.to_owned(), tokens, ..record("r", 0, NOON) };
     let booked = Booked { owner, change: Change { minus: None, plus } };
     hub.step(Input::Booked(vec![booked]), now(5));
+}
+
+/// One that holds, one that began anew since.
+fn windows() -> Vec<Reading> {
+    let of = |name: &str, resets: i64| Reading {
+        account: AccountName::new("max-1"),
+        provider: "anthropic".to_owned(),
+        window: WindowName::parse(name).unwrap(),
+        length: None,
+        used_ratio: 0.42,
+        resets_at: Some(Wall(NOON + resets)),
+        observed_at: Wall(NOON + 4_000),
+        source: Source::Statusline,
+    };
+    vec![of("5h", 7_200_000), of("7d", 9_000)]
 }
 
 /// Something of everything.
@@ -54,6 +70,7 @@ fn scenario() -> (Snapshot, Arc<Meters>) {
     use_tokens(&mut hub, key("lead"), "opus", tokens);
     use_tokens(&mut hub, key("lead"), "haiku", Tokens { output: 7, ..Tokens::default() });
     hub.step(Input::SidecarDropped { reporter: R, reason: "queue_full".to_owned(), count: 3 }, now(4_000));
+    hub.step(Input::Limits { tenant: key("lead").tenant, readings: windows() }, now(5_000));
     meters.drop_one(Dropped::Invalid);
     meters.usage_records.add(2);
     meters.commits.observe(0.003);

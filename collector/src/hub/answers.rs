@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleet_domain::fleet::{AgentView, Row, Unresolved, resolve};
+use fleet_domain::limits::Standing;
 use fleet_domain::{AgentKey, HostId, Now, TenantId, Wall};
 use tokio::sync::oneshot;
 
@@ -41,6 +42,9 @@ pub enum Ask {
     },
     Status {
         reply: oneshot::Sender<Status>,
+    },
+    Limits {
+        reply: oneshot::Sender<Vec<Standing>>,
     },
     Scrape {
         reply: oneshot::Sender<Snapshot>,
@@ -103,6 +107,7 @@ pub struct Snapshot {
     pub sidecars: Vec<SidecarInfo>,
     pub drops: Vec<SidecarDrops>,
     pub streams: usize,
+    pub limits: Vec<(TenantId, Standing)>,
     /// Sessions that were not taken in.
     pub refused: u64,
 }
@@ -135,6 +140,10 @@ impl Hub {
             Ask::Follow { whose, reply } => drop(reply.send(self.readers.follow(whose, self.last_seq))),
             Ask::Status { reply } => {
                 let _ = reply.send(Status { streams: self.streams.count(), agents: self.fleet.len() });
+            }
+            Ask::Limits { reply } => {
+                let standings = self.limits.standings(now.wall).into_iter().map(|(_, standing)| standing);
+                drop(reply.send(standings.collect()));
             }
             Ask::Scrape { reply } => drop(reply.send(self.snapshot(now))),
             Ask::Ping { reply } => drop(reply.send(())),
@@ -208,6 +217,7 @@ impl Hub {
             drops: self.streams.drops(),
             streams: self.streams.count(),
             refused: self.fleet.refused(),
+            limits: self.limits.standings(now.wall),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! [`Hub`] itself is a plain value without a runtime or a clock; [`run`](task::run) is the task around it.
 
 mod answers;
+mod limits;
 mod readers;
 mod streams;
 mod task;
@@ -13,17 +14,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleet_domain::fleet::{Effect, Event, Fleet, ReporterId, Transition};
+use fleet_domain::limits::Reading;
 use fleet_domain::observation::{HostPlanes, Observation};
 use fleet_domain::readiness::Thresholds;
-use fleet_domain::{AgentKey, Mono, Now};
+use fleet_domain::{AgentKey, Mono, Now, TenantId};
 use fleet_proto::convert::Hello;
 use jiff::tz::TimeZone;
 
 use crate::clock::LocalDay;
 use crate::meters::{Dropped, Meters};
-use crate::store::handle::TransitionSink;
-use crate::store::{Booked, Loaded, Numbered};
+use crate::store::handle::Sink;
+use crate::store::{Booked, Loaded, Numbered, WindowWrite};
 use answers::since;
+use limits::{Limits, Taken};
 use readers::Readers;
 use streams::Streams;
 
@@ -56,6 +59,11 @@ pub enum Input {
         reason: String,
         count: u64,
     },
+    /// Windows of accounts, as somebody saw or said them.
+    Limits {
+        tenant: TenantId,
+        readings: Vec<Reading>,
+    },
     /// Usage that is durable.
     Booked(Vec<Booked>),
 }
@@ -65,20 +73,21 @@ pub struct Hub {
     streams: Streams,
     readers: Readers,
     day: LocalDay,
-    sink: TransitionSink,
+    sink: Sink,
     meters: Arc<Meters>,
     last_seq: u64,
     /// Agents changed since the last [`Hub::publish`].
     changed: BTreeSet<AgentKey>,
     removed: Vec<(AgentKey, u64)>,
     hosts_told: Vec<HostRow>,
+    limits: Limits,
 }
 
 impl Hub {
     pub fn new(
         thresholds: Thresholds,
         loaded: Loaded,
-        sink: TransitionSink,
+        sink: Sink,
         meters: Arc<Meters>,
         zone: TimeZone,
         now: Now,
@@ -87,8 +96,13 @@ impl Hub {
         for restored in loaded.agents {
             fleet.apply(Event::Restored(Box::new(restored)), now);
         }
+        let mut limits = Limits::default();
+        for WindowWrite { tenant, reading } in loaded.windows {
+            limits.restore(tenant, reading);
+        }
         Self {
             fleet,
+            limits,
             streams: Streams::default(),
             readers: Readers::default(),
             day: LocalDay::new(zone),
@@ -121,10 +135,24 @@ impl Hub {
             Input::SidecarDropped { reporter, reason, count } => {
                 self.streams.dropped(reporter, reason, count);
             }
+            Input::Limits { tenant, readings } => self.limits_told(&tenant, readings, now),
             Input::Booked(booked) => {
                 for Booked { owner, change } in booked {
                     self.apply(Event::Used { key: owner, change }, now);
                 }
+            }
+        }
+    }
+
+    fn limits_told(&mut self, tenant: &TenantId, readings: Vec<Reading>, now: Now) {
+        for reading in readings {
+            let kept = match self.limits.take(tenant, reading, now.wall) {
+                Taken::News(reading) => self.sink.put_window(WindowWrite { tenant: tenant.clone(), reading }),
+                Taken::Known => true,
+                Taken::Full => false,
+            };
+            if !kept {
+                self.meters.drop_one(Dropped::Window);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleet_domain::AgentKey;
 use fleet_domain::fleet::{AgentView, Unresolved};
+use fleet_domain::limits::Standing;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -81,6 +82,10 @@ impl HubHandle {
 
     pub async fn status(&self) -> Result<Status, Stopped> {
         self.ask(|reply| Ask::Status { reply }).await
+    }
+
+    pub async fn limits(&self) -> Result<Vec<Standing>, Stopped> {
+        self.ask(|reply| Ask::Limits { reply }).await
     }
 
     pub async fn scrape(&self) -> Result<Snapshot, Stopped> {

@@ -37,7 +37,7 @@ fn dropped(meters: &Meters, wanted: Dropped) -> u64 {
 
 #[test]
 fn transitions_go_to_the_store_numbered_on_from_the_last_one() {
-    let (mut hub, _, mut sink) = hub(Loaded { agents: Vec::new(), last_seq: 41 }, 8);
+    let (mut hub, _, mut sink) = hub(Loaded { agents: Vec::new(), last_seq: 41, ..Loaded::default() }, 8);
     hub.step(Input::Connected { reporter: R, hello: hello(Vantage::Host, "") }, now(0));
     observe(&mut hub, "a", NativeState::Busy, 1);
     observe(&mut hub, "a", NativeState::Busy, 2);
@@ -82,7 +82,7 @@ fn a_restart_knows_standing_totals_and_counts() {
         recent: vec![(now(0).wall, output(7))],
         transitions: BTreeMap::from([((State::Available, State::Working), 3)]),
     };
-    let (mut hub, _, mut sink) = hub(Loaded { agents: vec![restored], last_seq: 9 }, 8);
+    let (mut hub, _, mut sink) = hub(Loaded { agents: vec![restored], last_seq: 9, ..Loaded::default() }, 8);
     hub.step(Input::Connected { reporter: R, hello: hello(Vantage::Host, "") }, now(0));
     observe(&mut hub, "a", NativeState::Busy, 1);
     let change = Change { minus: None, plus: conformance::record("r", 5, now(0).wall.0) };

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fleet_domain::fleet::ReporterId;
+use fleet_domain::limits::{Provenance, Reading};
 use fleet_domain::observation::Vantage;
 use fleet_domain::text;
 use fleet_proto::convert::{Answer, Hello, Report, answer_to_pb, report_from_pb};
@@ -199,6 +200,13 @@ impl Stream {
                 received: (self.context.clock)().wall,
                 batch,
             }),
+            Report::Limits(readings) => {
+                // What a user says comes another way, with who said it.
+                let told = |reading: &Reading| reading.provenance() == Provenance::Provider;
+                let readings = readings.into_iter().filter(told).collect();
+                let tenant = hello.tenant.clone();
+                self.tell(|_| Input::Limits { tenant, readings }).await?;
+            }
             Report::CursorQuery { source } => self.cursor(hello, source).await?,
             Report::NativeEvent => self.context.meters.native_events.add(1),
             Report::Receipt => self.context.meters.receipts.add(1),

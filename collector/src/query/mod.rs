@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
-use fleet_proto::convert::{agent_into_pb, question_from_pb, sums_to_pb};
+use fleet_proto::convert::{agent_into_pb, question_from_pb, standings_to_pb, sums_to_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_server::{FleetService, FleetServiceServer};
@@ -108,6 +108,14 @@ impl FleetService for Query {
         let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let table = used::prices(self.prices.clone()).await;
         Ok(Response::new(sums_to_pb(&used::sum(&self.store, &question, table).await?)))
+    }
+
+    async fn list_limits(
+        &self,
+        _: Request<pb::ListLimitsRequest>,
+    ) -> Result<Response<pb::ListLimitsResponse>, Status> {
+        let standings = self.hub.limits().await.map_err(gone)?;
+        Ok(Response::new(standings_to_pb(&standings)))
     }
 
     async fn get_status(

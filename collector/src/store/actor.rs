@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::handle::{Ack, Question, StoreHandle, TransitionSink, UsageJob, queues};
-use super::{Numbered, Store, StoreError, Write};
+use super::handle::{Ack, Question, Sink, StoreHandle, UsageJob, queues};
+use super::{Numbered, Store, StoreError, WindowWrite, Write};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
@@ -31,7 +31,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// What a started store hands out.
 pub struct Started {
     pub handle: StoreHandle,
-    pub sink: TransitionSink,
+    pub sink: Sink,
     pub end: End,
 }
 
@@ -67,6 +67,7 @@ pub fn start(
         trouble: queues.trouble,
         usage: Some(queues.usage),
         transitions: Some(queues.transitions),
+        windows: Some(queues.windows),
         questions: Some(queues.questions),
         end: Some(end),
         writes: Vec::new(),
@@ -96,6 +97,7 @@ struct Actor {
     /// Each is `None` once it is closed and empty.
     usage: Option<mpsc::Receiver<UsageJob>>,
     transitions: Option<mpsc::Receiver<Numbered>>,
+    windows: Option<mpsc::Receiver<WindowWrite>>,
     questions: Option<mpsc::Receiver<Question>>,
     end: Option<oneshot::Receiver<()>>,
     /// What the next transaction holds, and who waits for each.
@@ -110,6 +112,7 @@ enum Wake {
     Question(Option<Question>),
     Usage(Option<UsageJob>),
     Transition(Option<Numbered>),
+    Window(Option<WindowWrite>),
     Prune,
     End,
 }
@@ -118,7 +121,7 @@ impl Actor {
     async fn run(mut self) {
         let mut prune = interval(PRUNE_EVERY);
         prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.usage.is_some() || self.transitions.is_some() || self.questions.is_some() {
+        while self.open() {
             match self.wake(&mut prune).await {
                 Wake::Retry => self.flush().await,
                 Wake::Prune => self.prune(),
@@ -126,12 +129,17 @@ impl Actor {
                 Wake::Usage(None) => self.usage = None,
                 Wake::Transition(None) => self.transitions = None,
                 Wake::Question(None) => self.questions = None,
+                Wake::Window(None) => self.windows = None,
+                Wake::Window(Some(window)) => {
+                    self.keep(Write::Window(window));
+                    self.flush_if_well().await;
+                }
                 Wake::Usage(Some(job)) => {
                     self.take(job);
                     self.flush_if_well().await;
                 }
                 Wake::Transition(Some(numbered)) => {
-                    self.keep(numbered);
+                    self.keep(Write::Transition(numbered));
                     self.flush_if_well().await;
                 }
                 Wake::Question(Some(question)) => {
@@ -144,6 +152,13 @@ impl Actor {
         self.close().await;
     }
 
+    fn open(&self) -> bool {
+        self.usage.is_some()
+            || self.transitions.is_some()
+            || self.windows.is_some()
+            || self.questions.is_some()
+    }
+
     async fn wake(&mut self, prune: &mut Interval) -> Wake {
         let room = self.rows < MAX_ROWS;
         let retry = self.retry.as_ref().map(|retry| retry.at.into());
@@ -152,6 +167,7 @@ impl Actor {
             () = sleep_until(retry.unwrap_or_else(tokio::time::Instant::now)), if retry.is_some() => Wake::Retry,
             question = receive(&mut self.questions) => Wake::Question(question),
             numbered = receive(&mut self.transitions), if room => Wake::Transition(numbered),
+            window = receive(&mut self.windows), if room => Wake::Window(window),
             job = receive(&mut self.usage), if room => Wake::Usage(job),
             _ = prune.tick() => Wake::Prune,
             () = ended(&mut self.end) => Wake::End,
@@ -162,7 +178,9 @@ impl Actor {
     fn collect(&mut self) {
         while self.rows < MAX_ROWS {
             if let Some(numbered) = self.transitions.as_mut().and_then(|queue| queue.try_recv().ok()) {
-                self.keep(numbered);
+                self.keep(Write::Transition(numbered));
+            } else if let Some(window) = self.windows.as_mut().and_then(|queue| queue.try_recv().ok()) {
+                self.keep(Write::Window(window));
             } else if let Some(job) = self.usage.as_mut().and_then(|queue| queue.try_recv().ok()) {
                 self.take(job);
             } else {
@@ -177,9 +195,9 @@ impl Actor {
         self.acks.push(Some(job.acks));
     }
 
-    fn keep(&mut self, numbered: Numbered) {
+    fn keep(&mut self, write: Write) {
         self.rows += 1;
-        self.writes.push(Write::Transition(numbered));
+        self.writes.push(write);
         self.acks.push(None);
     }
 
@@ -268,6 +286,7 @@ impl Actor {
         self.end = None;
         self.usage.iter_mut().for_each(mpsc::Receiver::close);
         self.transitions.iter_mut().for_each(mpsc::Receiver::close);
+        self.windows.iter_mut().for_each(mpsc::Receiver::close);
         self.questions.iter_mut().for_each(mpsc::Receiver::close);
     }
 

@@ -2,19 +2,24 @@
 //! again, as restarts do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::ids::{RuntimeName, SessionId};
+use fleet_domain::limits::{Reading, Source as LimitSource, WindowName};
 use fleet_domain::observation::Source;
 use fleet_domain::price::{Costs, Layer, Money, Table, parse};
 use fleet_domain::readiness::{EvidenceSignal, State, StuckKind};
 use fleet_domain::report::{By, Question};
 use fleet_domain::time::Mono;
 use fleet_domain::usage::{BUCKET_MS, Record, Terms, Tokens};
-use fleet_domain::{AgentKey, HostId, SocketName, TenantId, Wall};
+use fleet_domain::{AccountName, AgentKey, HostId, SocketName, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
-use super::{KEEP_TRANSITIONS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose, Write};
+use super::{
+    KEEP_TRANSITIONS, KEEP_WINDOWS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose, WindowWrite,
+    Write,
+};
 
 /// A day at which tests happen; a multiple of a bucket.
 pub(crate) const T: i64 = 1_800_000 * BUCKET_MS;
@@ -28,6 +33,7 @@ pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
     only_the_last_day_is_recent(&*fresh());
     transitions_keep_order_standing_and_counts(&*fresh());
     transitions_are_found_by_agent_time_and_number(&*fresh());
+    windows_survive_and_the_newest_replaces(&*fresh());
     pruning_keeps_what_is_needed(&*fresh());
     extremes_are_kept_or_cut_never_refused(&*fresh());
 }
@@ -74,6 +80,37 @@ fn source(name: &str) -> SourceKey {
 pub(crate) fn restored<S: Store>(store: &mut S) -> BTreeMap<String, Restored> {
     let loaded = store.load(Wall(T)).unwrap();
     loaded.agents.into_iter().map(|restored| (restored.key.session.clone(), restored)).collect()
+}
+
+fn windows_survive_and_the_newest_replaces<S: Store>(open: &dyn Fn() -> S) {
+    let reading = |used, source, at| Reading {
+        account: AccountName::new("max-1"),
+        provider: "anthropic".to_owned(),
+        window: WindowName::parse("7d-opus").unwrap(),
+        length: Some(Duration::from_secs(7 * 86_400)),
+        used_ratio: used,
+        resets_at: Some(Wall(T + 5)),
+        observed_at: Wall(at),
+        source,
+    };
+    let write = |reading| Write::Window(WindowWrite { tenant: TenantId::new("me"), reading });
+    let mut store = open();
+    let told = [
+        reading(0.25, LimitSource::Statusline, T),
+        reading(0.5, LimitSource::User, T),
+        reading(0.75, LimitSource::Rollout, T + 1),
+    ];
+    store.commit(&told.clone().map(write)).unwrap();
+    drop(store);
+    let mut store = open();
+    let kept = |store: &mut S| {
+        store.load(Wall(T)).unwrap().windows.into_iter().map(|write| write.reading).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&mut store), [told[2].clone(), told[1].clone()]);
+    store.prune(Wall(T).plus(KEEP_WINDOWS)).unwrap();
+    assert_eq!(kept(&mut store).len(), 2);
+    store.prune(Wall(T + 1).plus(KEEP_WINDOWS)).unwrap();
+    assert_eq!(kept(&mut store), [told[2].clone()]);
 }
 
 fn records_and_cursor_become_durable_together<S: Store>(open: &dyn Fn() -> S) {

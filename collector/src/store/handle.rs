@@ -7,12 +7,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use fleet_domain::price::Table;
 use fleet_domain::report::Question as UsageQuestion;
 
-use super::{Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite};
+use super::{Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite, WindowWrite};
 
 /// Batches that wait for the thread, of all streams together.
 const USAGE_QUEUE: usize = 32;
 /// Transitions that wait for it; an hour of a large fleet without a disk.
 const TRANSITION_QUEUE: usize = 8_192;
+/// Windows of accounts that wait for it: as many as there may be.
+const WINDOW_QUEUE: usize = 512;
 const QUESTION_QUEUE: usize = 64;
 
 /// To the store, for streams and queries.
@@ -25,7 +27,10 @@ pub struct StoreHandle {
 }
 
 /// To the store, for the hub.
-pub struct TransitionSink(mpsc::Sender<Numbered>);
+pub struct Sink {
+    transitions: mpsc::Sender<Numbered>,
+    windows: mpsc::Sender<WindowWrite>,
+}
 
 /// A batch, and where its acknowledgement goes. That channel must have room for all that its stream has under way.
 pub struct UsageJob {
@@ -107,16 +112,21 @@ impl StoreHandle {
     }
 }
 
-impl TransitionSink {
+impl Sink {
     /// False where it had to be let go of.
     pub fn put(&self, numbered: Numbered) -> bool {
-        self.0.try_send(numbered).is_ok()
+        self.transitions.try_send(numbered).is_ok()
+    }
+
+    /// As [`Self::put`].
+    pub fn put_window(&self, write: WindowWrite) -> bool {
+        self.windows.try_send(write).is_ok()
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(room: usize) -> (Self, mpsc::Receiver<Numbered>) {
-        let (sender, receiver) = mpsc::channel(room);
-        (Self(sender), receiver)
+        let (transitions, receiver) = mpsc::channel(room);
+        (Self { transitions, windows: mpsc::channel(1).0 }, receiver)
     }
 }
 
@@ -124,17 +134,24 @@ impl TransitionSink {
 pub(super) struct Queues {
     pub(super) usage: mpsc::Receiver<UsageJob>,
     pub(super) transitions: mpsc::Receiver<Numbered>,
+    pub(super) windows: mpsc::Receiver<WindowWrite>,
     pub(super) questions: mpsc::Receiver<Question>,
     pub(super) trouble: watch::Sender<Option<Arc<str>>>,
 }
 
-pub(super) fn queues(description: Arc<str>) -> (StoreHandle, TransitionSink, Queues) {
+pub(super) fn queues(description: Arc<str>) -> (StoreHandle, Sink, Queues) {
     let (usage, usage_queue) = mpsc::channel(USAGE_QUEUE);
-    let (sink, transitions) = mpsc::channel(TRANSITION_QUEUE);
+    let (transitions, transition_queue) = mpsc::channel(TRANSITION_QUEUE);
+    let (windows, window_queue) = mpsc::channel(WINDOW_QUEUE);
     let (questions, question_queue) = mpsc::channel(QUESTION_QUEUE);
     let (trouble_sender, trouble) = watch::channel(None);
     let handle = StoreHandle { usage, questions, trouble, description };
-    let queues =
-        Queues { usage: usage_queue, transitions, questions: question_queue, trouble: trouble_sender };
-    (handle, TransitionSink(sink), queues)
+    let queues = Queues {
+        usage: usage_queue,
+        transitions: transition_queue,
+        windows: window_queue,
+        questions: question_queue,
+        trouble: trouble_sender,
+    };
+    (handle, Sink { transitions, windows }, queues)
 }

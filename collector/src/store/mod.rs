@@ -1,4 +1,4 @@
-//! What must survive: the usage ledger, cursors, transitions.
+//! What must survive: the usage ledger, cursors, transitions, windows of accounts.
 //!
 //! [`Store`] is what a database has to do, `sqlite` does it in a file, `conformance` checks whoever does it. The
 //! [`actor`] owns the one connection on a thread of its own, groups what waits into transactions and holds
@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
 use fleet_domain::usage::Change;
@@ -29,6 +30,8 @@ use fleet_proto::convert::UsageBatch;
 pub const KEEP_TRANSITIONS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How far back a restart knows usage by quarters of an hour; a little more than the longest day.
 pub const KEEP_RECENT: Duration = Duration::from_secs(30 * 3600);
+/// How long a window is kept that nobody tells of any more.
+pub const KEEP_WINDOWS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// So many agents are restored at most, those of the latest activity.
 pub const MAX_RESTORED: u32 = 10_000;
 
@@ -77,6 +80,7 @@ pub struct SourceKey {
 pub enum Write {
     Usage(UsageWrite),
     Transition(Numbered),
+    Window(WindowWrite),
 }
 
 /// Records and the position after them.
@@ -99,6 +103,13 @@ impl UsageWrite {
     }
 }
 
+/// The newest sighting of a tenant's window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowWrite {
+    pub tenant: TenantId,
+    pub reading: Reading,
+}
+
 /// A transition with its place in the order of all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numbered {
@@ -118,6 +129,7 @@ pub struct Loaded {
     pub agents: Vec<Restored>,
     /// Of the last transition.
     pub last_seq: u64,
+    pub windows: Vec<WindowWrite>,
 }
 
 /// A place in the ledger's order; the default is before its beginning.

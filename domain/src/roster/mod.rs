@@ -4,7 +4,10 @@
 //! the mappings, [`read`] knows the keys.
 
 pub mod edit;
+pub mod floor;
+pub mod peers;
 mod read;
+pub mod role;
 
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 

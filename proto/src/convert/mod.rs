@@ -2,6 +2,7 @@
 //! are bounded. Writing cannot fail.
 
 mod agent;
+mod limits;
 mod observation;
 mod report;
 mod row;
@@ -10,6 +11,7 @@ mod usage;
 mod usage_report;
 
 pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
+pub use limits::{readings_from_pb, readings_to_pb, standings_from_pb, standings_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
 pub use report::{Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, report_from_pb, report_to_pb};
 pub use row::listing_bytes;

@@ -1,6 +1,7 @@
 //! The messages of a Report stream, as values: who reports, what it says, and what it is answered.
 
 use fleet_domain::ids::{HostId, RuntimeName, SocketName, TenantId};
+use fleet_domain::limits::Reading;
 use fleet_domain::observation::{HostPlanes, Observation, Vantage};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
@@ -8,7 +9,7 @@ use fleet_domain::time::Wall;
 use super::scalar::{name, some, vantage_from_pb};
 use super::{
     Invalid, UsageBatch, batch_from_pb, batch_to_pb, bounded, observation_from_pb, observation_to_pb,
-    planes_from_pb, planes_to_pb,
+    planes_from_pb, planes_to_pb, readings_from_pb, readings_to_pb,
 };
 use crate::limits::{MAX_CURSOR, MAX_NAME};
 use crate::pb;
@@ -40,6 +41,8 @@ pub enum Report {
     Observed(Observation),
     Planes(HostPlanes),
     Usage(UsageBatch),
+    /// Windows of accounts that a runtime told of.
+    Limits(Vec<Reading>),
     /// Where to go on in this source?
     CursorQuery {
         source: String,
@@ -88,6 +91,7 @@ pub fn report_from_pb(request: &pb::ReportRequest) -> Result<(Option<Origin>, Re
         Message::Observation(seen) => Report::Observed(observation_from_pb(seen)?),
         Message::Planes(planes) => Report::Planes(planes_from_pb(planes)?),
         Message::Usage(batch) => Report::Usage(batch_from_pb(batch)?),
+        Message::Limits(limits) => Report::Limits(readings_from_pb(limits)?),
         Message::CursorQuery(query) => Report::CursorQuery { source: source(&query.source)? },
         Message::NativeEvent(_) => Report::NativeEvent,
         Message::Receipt(_) => Report::Receipt,
@@ -107,6 +111,7 @@ pub fn report_to_pb(report: &Report) -> pb::ReportRequest {
         Report::Observed(seen) => Some(Message::Observation(observation_to_pb(seen))),
         Report::Planes(planes) => Some(Message::Planes(planes_to_pb(planes))),
         Report::Usage(batch) => Some(Message::Usage(batch_to_pb(batch))),
+        Report::Limits(readings) => Some(Message::Limits(readings_to_pb(readings))),
         Report::CursorQuery { source } => {
             Some(Message::CursorQuery(pb::CursorQuery { source: source.clone() }))
         }

@@ -520,6 +520,93 @@ impl SocketState {
         }
     }
 }
+/// One sighting of one window of an account.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitReading {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    /// Whose limit it is, such as anthropic.
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    /// A length, and behind a dash what it is limited to: 5h, 7d, 7d-opus, month.
+    #[prost(string, tag = "3")]
+    pub window: ::prost::alloc::string::String,
+    /// 0 where it is a calendar's, or nobody said.
+    #[prost(uint64, tag = "4")]
+    pub length_seconds: u64,
+    /// Share of the limit that is used: 0 is none, 1 all of it; may be above 1.
+    #[prost(double, tag = "5")]
+    pub used_ratio: f64,
+    /// In milliseconds since the epoch.
+    #[prost(int64, optional, tag = "6")]
+    pub resets_at_unix_ms: ::core::option::Option<i64>,
+    #[prost(int64, tag = "7")]
+    pub observed_at_unix_ms: i64,
+    /// Where it was seen: statusline, rate_limit_event, get_usage, limit_row, rollout, app_server, user, ledger.
+    #[prost(string, tag = "8")]
+    pub source: ::prost::alloc::string::String,
+}
+/// What a sidecar saw; the newest of each window is enough.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitReadings {
+    #[prost(message, repeated, tag = "1")]
+    pub readings: ::prost::alloc::vec::Vec<LimitReading>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLimitsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLimitsResponse {
+    /// By account, the shorter windows first.
+    #[prost(message, repeated, tag = "1")]
+    pub windows: ::prost::alloc::vec::Vec<LimitStanding>,
+}
+/// A window as it stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitStanding {
+    #[prost(message, optional, tag = "1")]
+    pub reading: ::core::option::Option<LimitReading>,
+    #[prost(enumeration = "LimitProvenance", tag = "2")]
+    pub provenance: i32,
+    #[prost(uint64, tag = "3")]
+    pub age_ms: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LimitProvenance {
+    Unspecified = 0,
+    Provider = 1,
+    User = 2,
+    /// From our own ledger, or a provider's word that has aged.
+    Estimated = 3,
+    /// The window began anew since it was seen.
+    Unknown = 4,
+}
+impl LimitProvenance {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LIMIT_PROVENANCE_UNSPECIFIED",
+            Self::Provider => "LIMIT_PROVENANCE_PROVIDER",
+            Self::User => "LIMIT_PROVENANCE_USER",
+            Self::Estimated => "LIMIT_PROVENANCE_ESTIMATED",
+            Self::Unknown => "LIMIT_PROVENANCE_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LIMIT_PROVENANCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LIMIT_PROVENANCE_PROVIDER" => Some(Self::Provider),
+            "LIMIT_PROVENANCE_USER" => Some(Self::User),
+            "LIMIT_PROVENANCE_ESTIMATED" => Some(Self::Estimated),
+            "LIMIT_PROVENANCE_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
 /// What one stretch of one source held, with the position up to which it was read. Records and position become durable
 /// together, and only then is the position acknowledged.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -717,7 +804,7 @@ pub struct ReportRequest {
     /// Whose report this is, where one stream carries several hosts; absent means the Hello's.
     #[prost(message, optional, tag = "1")]
     pub origin: ::core::option::Option<Origin>,
-    #[prost(oneof = "report_request::Message", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "report_request::Message", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub message: ::core::option::Option<report_request::Message>,
 }
 /// Nested message and enum types in `ReportRequest`.
@@ -743,6 +830,8 @@ pub mod report_request {
         /// The sender ends on purpose: its silence is no fault.
         #[prost(message, tag = "10")]
         Goodbye(super::Goodbye),
+        #[prost(message, tag = "11")]
+        Limits(super::LimitReadings),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1757,6 +1846,31 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("fleet.v1.FleetService", "GetUsage"));
             self.inner.unary(req, path, codec).await
         }
+        /// Every account's windows, as they stand.
+        pub async fn list_limits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLimitsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.FleetService/ListLimits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.FleetService", "ListLimits"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The collector itself.
         pub async fn get_status(
             &mut self,
@@ -1845,6 +1959,14 @@ pub mod fleet_service_server {
             request: tonic::Request<super::GetUsageRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        >;
+        /// Every account's windows, as they stand.
+        async fn list_limits(
+            &self,
+            request: tonic::Request<super::ListLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLimitsResponse>,
             tonic::Status,
         >;
         /// The collector itself.
@@ -2145,6 +2267,51 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.FleetService/ListLimits" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLimitsSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::ListLimitsRequest>
+                    for ListLimitsSvc<T> {
+                        type Response = super::ListLimitsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLimitsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::list_limits(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLimitsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

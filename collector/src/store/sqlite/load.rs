@@ -39,7 +39,11 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         Ok(())
     })?;
     let last: Option<i64> = connection.query_row("SELECT max(seq) FROM transitions", [], |row| row.get(0))?;
-    Ok(Loaded { agents: agents.into_values().collect(), last_seq: last.map_or(0, unsigned) })
+    Ok(Loaded {
+        agents: agents.into_values().collect(),
+        last_seq: last.map_or(0, unsigned),
+        windows: super::windows::load(connection)?,
+    })
 }
 
 const TOTALS: &str =

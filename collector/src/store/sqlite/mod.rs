@@ -7,6 +7,7 @@ mod row;
 mod schema;
 mod sums;
 mod usage;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
@@ -21,8 +22,8 @@ use rusqlite::{
 };
 
 use super::{
-    Booked, KEEP_RECENT, KEEP_TRANSITIONS, Loaded, Numbered, Past, Place, SourceKey, Store, StoreError,
-    Summed, Write,
+    Booked, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, Numbered, Past, Place, SourceKey, Store,
+    StoreError, Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -72,6 +73,10 @@ impl Sqlite {
                 Write::Usage(write) => usage::book(&transaction, &mut self.ids, &mut sums, write)?,
                 Write::Transition(numbered) => {
                     past::keep(&transaction, &mut self.ids, &mut sums, numbered)?;
+                    Vec::new()
+                }
+                Write::Window(write) => {
+                    windows::keep(&transaction, write)?;
                     Vec::new()
                 }
             });
@@ -152,6 +157,7 @@ impl Store for Sqlite {
             .connection
             .execute("DELETE FROM recent WHERE bucket < ?1", [oldest])
             .map_err(self.failed("prune"))?;
+        gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
         loop {
             let chunk = past::prune(&self.connection, now.minus(KEEP_TRANSITIONS), PRUNE_CHUNK)
                 .map_err(self.failed("prune"))?;

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
+pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -107,6 +107,23 @@ CREATE TABLE moves (
 const V2: &str = "
 ALTER TABLE usage ADD COLUMN terms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE usage ADD COLUMN reported_pico INTEGER;
+";
+
+/// Windows of accounts: the newest sighting of each, from each kind of teller.
+const V3: &str = "
+CREATE TABLE windows (
+    tenant TEXT NOT NULL,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    told_by TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    length_s INTEGER,
+    used_ratio REAL NOT NULL,
+    resets_ms INTEGER,
+    observed_ms INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    PRIMARY KEY (tenant, account, name, told_by)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.
