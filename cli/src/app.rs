@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use fleet_adapters::systemd::Verb as Job;
-
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::keeper::Act;
 use crate::verbs::{
-    add, capture, completion, doctor, events, explain, holder, install, launch, limits, man, prices, ps,
-    remove, roster, schema, start, status, up, usage, wait,
+    add, capture, completion, doctor, drift, events, explain, holder, install, launch, limits, man, prices,
+    ps, remove, roster, schema, start, status, uninstall, up, update, usage, verify, wait,
 };
 use crate::{complete, output};
 
@@ -79,9 +78,13 @@ pub enum Verb {
     /// Restart agents, or all of them, a few at a time
     Restart(start::Args),
     Status(status::Args),
+    Drift(drift::Args),
+    Verify(verify::Args),
     Add(add::Args),
     Remove(remove::Args),
     Roster(roster::Args),
+    Update(update::Args),
+    Uninstall(uninstall::Args),
     Launch(launch::Args),
     Holder(holder::Args),
     Completion(completion::Args),
@@ -101,6 +104,8 @@ impl Verb {
             Self::Prices(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Status(args) => args.json,
+            Self::Drift(args) => args.json,
+            Self::Verify(args) => args.json,
             Self::Roster(args) => args.json,
             _ => false,
         }
@@ -155,10 +160,14 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Install(args) => install::run(args).await,
         Verb::Up(args) => up::up(args).await,
         Verb::Down(args) => up::down(args).await,
-        Verb::Start(args) => start::run(args, Job::Start).await,
-        Verb::Stop(args) => start::run(args, Job::Stop).await,
-        Verb::Restart(args) => start::run(args, Job::Restart).await,
+        Verb::Start(args) => start::run(args, Act::Start).await,
+        Verb::Stop(args) => start::run(args, Act::Stop).await,
+        Verb::Restart(args) => start::run(args, Act::Restart).await,
         Verb::Status(args) => interruptible(status::run(&args)).await,
+        Verb::Drift(args) => interruptible(drift::run(args, &global)).await,
+        Verb::Update(args) => update::run(args, &global).await,
+        Verb::Uninstall(args) => uninstall::run(args).await,
+        Verb::Verify(args) => verify::run(&args).await,
         Verb::Add(args) => add::run(args).await,
         Verb::Remove(args) => remove::run(args).await,
         Verb::Roster(args) => roster::run(&args),
@@ -238,6 +247,19 @@ mod tests {
             "prices",
             "doctor",
             "install",
+            "up",
+            "down",
+            "start",
+            "stop",
+            "restart",
+            "status",
+            "drift",
+            "verify",
+            "add",
+            "remove",
+            "roster",
+            "update",
+            "uninstall",
             "launch",
             "holder",
             "completion",

@@ -125,6 +125,11 @@ impl Recovery {
         self.lives.remove(name);
     }
 
+    /// It was seen to run, and has not ended since.
+    pub fn is_up(&self, name: &str) -> bool {
+        self.lives.get(name).is_some_and(|life| matches!(life.phase, Phase::Up { .. }))
+    }
+
     pub fn is_quarantined(&self, name: &str) -> bool {
         self.lives.get(name).is_some_and(|life| life.phase == Phase::Quarantined)
     }

@@ -165,7 +165,7 @@ mod tests {
         write_env(&home, "a", "").unwrap();
         write_env(&home, "a0", "").unwrap();
         assert_eq!(forget(&home, "a").unwrap(), [home.agent_env("a")]);
-        assert_eq!(forget(&home, "a").unwrap(), [PathBuf::new(); 0]);
+        assert!(forget(&home, "a").unwrap().is_empty());
         assert!(home.agent_env("a0").is_file());
     }
 

@@ -119,6 +119,11 @@ pub fn idle_threshold(default: Duration) -> (Duration, Option<String>) {
     seconds("MOSAIC_HEARTBEAT_IDLE_THRESHOLD", default)
 }
 
+/// The pause before an agent that ended is first started again, from `MOSAIC_RECOVERY_PAUSE`, with the same fall-back.
+pub fn recovery_pause(default: Duration) -> (Duration, Option<String>) {
+    seconds("MOSAIC_RECOVERY_PAUSE", default)
+}
+
 fn seconds(name: &str, default: Duration) -> (Duration, Option<String>) {
     let Ok(value) = std::env::var(name) else { return (default, None) };
     match heartbeat::parse_interval(&value) {

@@ -185,6 +185,32 @@ impl Server {
         Ok(ended)
     }
 
+    /// The server's process.
+    pub async fn pid(&self) -> Result<u32, TmuxError> {
+        if !self.path().exists() {
+            return Err(self.no_server());
+        }
+        let output = self.run("display-message", &["display-message", "-p", "#{pid}"]).await?;
+        let text = String::from_utf8_lossy(&output);
+        text.trim().parse().map_err(|_| TmuxError::Failed {
+            socket: self.shown(),
+            command: "display-message",
+            message: "it did not tell its process".to_owned(),
+        })
+    }
+
+    /// A variable of a session's own environment; `None` where it has none of this name.
+    pub async fn session_variable(&self, name: &str, variable: &str) -> Result<Option<String>, TmuxError> {
+        let args = ["show-environment", "-t", &exact(name), variable];
+        let output = match self.run("show-environment", &args).await {
+            Ok(output) => output,
+            Err(TmuxError::Failed { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let line = text::clean(&String::from_utf8_lossy(&output), 400);
+        Ok(line.split_once('=').map(|(_, value)| value.to_owned()))
+    }
+
     /// What a session's pane shows, and some lines above that: tmux's own word of a dead pane pushes lines out.
     pub async fn last_lines(&self, name: &str) -> Result<String, TmuxError> {
         let target = format!("{}:", exact(name));

@@ -13,20 +13,19 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fleet_adapters::systemd::Verb;
 use fleet_adapters::tmux::{Life, Server};
 use fleet_domain::recovery::{Effect, Policy, Recovery};
 use fleet_domain::roster::Agent;
 use fleet_framework::Home;
 use fleet_framework::agents::{quarantine, release};
-use fleet_framework::home::shown;
+use fleet_framework::home::{recovery_pause, shown};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::keeper::{Keeper, each, launcher};
+use super::keeper::{Act, Keeper, each, launcher};
 use super::{Site, files_failed};
 use crate::clock;
 use crate::error::{Code, Failure, Outcome};
@@ -48,7 +47,10 @@ pub async fn supervise(site: Arc<Site>, why: &str) -> Outcome {
         bin,
         children: BTreeMap::new(),
         services: Recovery::new(Policy { short_lives: u32::MAX, ..Policy::default() }),
-        agents: Recovery::default(),
+        agents: Recovery::new(Policy {
+            pause: recovery_pause(Policy::default().pause).0,
+            ..Policy::default()
+        }),
         roster_seen: modified(&site.home.roster()),
         site,
     };
@@ -135,7 +137,7 @@ impl Watch {
         for agent in &agents {
             site.refresh_env(agent)?;
         }
-        let done = each(&site, &Keeper::Direct { why: String::new() }, Verb::Start, &agents).await;
+        let done = each(&site, &Keeper::Direct { why: String::new() }, Act::Start, &agents).await;
         for (name, error) in &done.failed {
             self.agents.ended(name, error, clock::now().mono);
         }
@@ -255,7 +257,7 @@ impl Watch {
             Effect::Restart { name } => {
                 let site = self.site.clone();
                 let Some(agent) = site.roster.agent(&name) else { return self.agents.forget(&name) };
-                match (Keeper::Direct { why: String::new() }).act(&site, Verb::Start, agent).await {
+                match (Keeper::Direct { why: String::new() }).act(&site, Act::Start, agent).await {
                     Ok(()) => output::note(&format!("{:<10}{name}", "restarted")),
                     Err(error) => {
                         output::note(&format!("{:<10}{name}: {error}", "failed"));

@@ -4,15 +4,17 @@
     reason = "the programs of the fleet itself, started by their own names"
 )]
 
+use std::io;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use fleet_adapters::systemd::{Systemd, SystemdError, Verb};
-use fleet_adapters::tmux::Server;
+use fleet_adapters::systemd::{Systemd, SystemdError};
+use fleet_adapters::tmux::{Life, Server};
 use fleet_domain::agent_env::values;
 use fleet_domain::roster::Agent;
 use fleet_domain::text;
 use fleet_framework::agents::{read_env, release};
+use fleet_framework::home::shown;
 use fleet_framework::units::{agent_unit, sidecar_unit};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -25,6 +27,24 @@ use crate::render::words::plural;
 
 /// So many agents are brought up at a time: each runtime's start is a burst of work.
 const AT_ONCE: usize = 4;
+
+/// What is done with an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Act {
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
 
 /// Keeps agents running.
 #[derive(Debug, Clone)]
@@ -45,57 +65,48 @@ impl Keeper {
     }
 
     /// One job for one agent; an error is one line that says what to do.
-    pub async fn act(&self, site: &Site, verb: Verb, agent: &Agent) -> Result<(), String> {
+    pub async fn act(&self, site: &Site, act: Act, agent: &Agent) -> Result<(), String> {
         release(&site.home, agent.name.as_str()).map_err(|error| error.to_string())?;
         match self {
-            Self::Systemd(systemd) => by_systemd(systemd, verb, agent.name.as_str()).await,
-            Self::Direct { .. } => directly(site, verb, agent).await,
+            Self::Systemd(systemd) => by_systemd(site, systemd, act, agent).await,
+            Self::Direct { .. } => directly(site, act, agent).await,
         }
     }
 }
 
-async fn by_systemd(systemd: &Systemd, verb: Verb, agent: &str) -> Result<(), String> {
-    let unit = agent_unit(agent);
-    let done = match verb {
-        Verb::Start => systemd.start(&unit).await,
-        Verb::Stop => systemd.stop(&unit).await,
-        Verb::Restart => systemd.restart(&unit).await,
+async fn by_systemd(site: &Site, systemd: &Systemd, act: Act, agent: &Agent) -> Result<(), String> {
+    let name = agent.name.as_str();
+    let unit = agent_unit(name);
+    mark_stopped(site, name, act == Act::Stop)?;
+    let done = match act {
+        Act::Stop => systemd.stop(&unit).await,
+        // A unit stays active when its session ends: to systemd there would be nothing to start.
+        Act::Start if lives(site, agent).await => systemd.start(&unit).await,
+        Act::Start | Act::Restart => systemd.restart(&unit).await,
     };
     done.map_err(|error| error.to_string())?;
-    if verb == Verb::Stop {
+    if act == Act::Stop {
         return Ok(());
     }
     // It comes with its agent where it is enabled, and is no reason to fail.
-    let sidecar = sidecar_unit(agent);
+    let sidecar = sidecar_unit(name);
     match systemd.start(&sidecar).await {
         Ok(()) | Err(SystemdError::NoUnit { .. }) => {}
         Err(error) => {
-            output::note(&format!("warning: {error}; the host-wide sidecar watches {agent} meanwhile"))
+            output::note(&format!("warning: {error}; the host-wide sidecar watches {name} meanwhile"))
         }
     }
     Ok(())
 }
 
 /// The unit's commands, with the unit's environment.
-async fn directly(site: &Site, verb: Verb, agent: &Agent) -> Result<(), String> {
+async fn directly(site: &Site, act: Act, agent: &Agent) -> Result<(), String> {
     let name = agent.name.as_str();
-    let stopped = site.home.stopped(name);
-    let mark = |stop: bool| -> std::io::Result<()> {
-        if stop {
-            std::fs::create_dir_all(site.home.heartbeats())?;
-            std::fs::write(&stopped, "stopped by `fleet stop`; `fleet start` takes this away\n")
-        } else {
-            match std::fs::remove_file(&stopped) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            }
-        }
-    };
-    mark(verb == Verb::Stop).map_err(|error| format!("{}: {error}", stopped.display()))?;
-    if verb != Verb::Start {
+    mark_stopped(site, name, act == Act::Stop)?;
+    if act != Act::Start {
         launcher(site, name, &["launch", "--stop", name]).await?;
     }
-    if verb != Verb::Stop {
+    if act != Act::Stop {
         let holder = Server::new(site.roster.tmux.socket_name.clone());
         if !holder.has_session(&site.roster.tmux.holder_session).await.map_err(|error| error.to_string())? {
             launcher(site, name, &["holder", "start"]).await?;
@@ -103,6 +114,28 @@ async fn directly(site: &Site, verb: Verb, agent: &Agent) -> Result<(), String> 
         launcher(site, name, &["launch", name]).await?;
     }
     Ok(())
+}
+
+async fn lives(site: &Site, agent: &Agent) -> bool {
+    let server = Server::new(site.roster.socket_of(agent));
+    matches!(server.life(agent.name.as_str()).await, Ok(Some(Life::Runs)))
+}
+
+/// Notes that the agent is down on purpose, or takes the note away, so that nobody brings it back.
+fn mark_stopped(site: &Site, name: &str, stopped: bool) -> Result<(), String> {
+    mark(site, name, stopped).map_err(|error| format!("{}: {error}", shown(&site.home.stopped(name))))
+}
+
+fn mark(site: &Site, name: &str, stopped: bool) -> io::Result<()> {
+    let path = site.home.stopped(name);
+    if stopped {
+        std::fs::create_dir_all(site.home.heartbeats())?;
+        return std::fs::write(&path, "stopped by `fleet stop`; `fleet start` takes this away\n");
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Runs this very program as the agent's unit would.
@@ -136,14 +169,14 @@ pub struct Done {
 }
 
 /// The same for many, a few at a time. What is done is told as it happens, what failed too, and none stops the others.
-pub async fn each(site: &Arc<Site>, keeper: &Keeper, verb: Verb, agents: &[&Agent]) -> Done {
+pub async fn each(site: &Arc<Site>, keeper: &Keeper, act: Act, agents: &[&Agent]) -> Done {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut jobs = JoinSet::new();
     for agent in agents {
         let (site, keeper, room, agent) = (site.clone(), keeper.clone(), room.clone(), (*agent).clone());
         jobs.spawn(async move {
             let _turn = room.acquire_owned().await;
-            let result = keeper.act(&site, verb, &agent).await;
+            let result = keeper.act(&site, act, &agent).await;
             (agent.name.to_string(), result)
         });
     }
@@ -153,7 +186,7 @@ pub async fn each(site: &Arc<Site>, keeper: &Keeper, verb: Verb, agents: &[&Agen
         let Ok((name, result)) = job else { continue };
         match result {
             Ok(()) => {
-                output::note(&format!("{:<10}{name}", past(verb)));
+                output::note(&format!("{:<10}{name}", past(act)));
                 done.well.push(name);
             }
             Err(error) => {
@@ -165,24 +198,24 @@ pub async fn each(site: &Arc<Site>, keeper: &Keeper, verb: Verb, agents: &[&Agen
     done
 }
 
-fn past(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Start => "started",
-        Verb::Stop => "stopped",
-        Verb::Restart => "restarted",
+fn past(act: Act) -> &'static str {
+    match act {
+        Act::Start => "started",
+        Act::Stop => "stopped",
+        Act::Restart => "restarted",
     }
 }
 
 impl Done {
     /// The verb's last word.
-    pub fn outcome(self, verb: Verb) -> Outcome {
+    pub fn outcome(self, act: Act) -> Outcome {
         if self.failed.is_empty() {
             return Ok(());
         }
         let message = format!(
             "{} could not be {}: {}",
             plural(self.failed.len(), "agent"),
-            past(verb),
+            past(act),
             self.failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
         );
         Err(Failure::new(Code::Failure, message)

@@ -5,8 +5,10 @@ pub mod foreground;
 pub mod keeper;
 
 use fleet_adapters::identity;
+use fleet_adapters::tmux::Server;
 use fleet_domain::HostId;
-use fleet_domain::agent_env::{differences, merged, wanted};
+use fleet_domain::SocketName;
+use fleet_domain::agent_env::{differences, merged, values, wanted};
 use fleet_domain::fleet::resolve;
 use fleet_domain::roster::{Agent, Roster};
 use fleet_framework::Home;
@@ -90,6 +92,25 @@ impl Site {
         refresh().map_err(|error| files_failed(&error))
     }
 
+    /// Ends the agent's session on the tmux server that its environment file names, where the roster names another one
+    /// by now: else it would run twice.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or that server does not let go.
+    pub async fn leave_old_socket(&self, agent: &Agent) -> Result<(), Failure> {
+        let name = agent.name.as_str();
+        let env = read_env(&self.home, name).map_err(|error| files_failed(&error))?;
+        let told =
+            values(&env.unwrap_or_default()).into_iter().rev().find(|(name, _)| name == "MOSAIC_TMUX_SOCKET");
+        let Some((_, told)) = told else { return Ok(()) };
+        let (told, now) = (SocketName::new(&told), self.roster.socket_of(agent));
+        // On the default server a session of this name may be anybody's by now.
+        if told == now || told.is_default() {
+            return Ok(());
+        }
+        Server::new(told).kill_session(name).await.map_err(|error| Failure::of(Code::Failure, &error))
+    }
+
     /// The variables of the agent's file that the roster has another value for.
     pub fn env_differences(&self, agent: &Agent) -> Result<Vec<&'static str>, Failure> {
         let existing = read_env(&self.home, agent.name.as_str()).map_err(|error| files_failed(&error))?;
@@ -99,6 +120,30 @@ impl Site {
 
 pub fn home() -> Result<Home, Failure> {
     Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))
+}
+
+/// Asks on a terminal; elsewhere `yes` must have been said.
+///
+/// # Errors
+/// When the answer is no, or nobody can be asked.
+pub fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
+    use std::io::{BufRead as _, IsTerminal as _, Write as _};
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(
+            Failure::new(Code::Usage, "this asks first, and here is nobody to ask").next("say it with --yes")
+        );
+    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Refused, "nothing was changed"))
 }
 
 /// The fleet's files could not be read or changed.

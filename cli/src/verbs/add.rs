@@ -1,6 +1,6 @@
 //! `fleet add`: one agent more, in the roster, on the disk, at the next boot, and now.
 
-use fleet_adapters::systemd::{Systemd, Verb};
+use fleet_adapters::systemd::Systemd;
 use fleet_domain::agent_env::{merged, wanted};
 use fleet_domain::roster::Roster;
 use fleet_domain::roster::edit::{self, EditError, Entry, Value};
@@ -10,7 +10,7 @@ use fleet_framework::home::shown;
 use fleet_framework::units::{agent_unit, sidecar_unit};
 
 use crate::error::{Code, Failure, Outcome};
-use crate::lifecycle::keeper::Keeper;
+use crate::lifecycle::keeper::{Act, Keeper};
 use crate::lifecycle::{Site, files_failed, home};
 use crate::output;
 use crate::verbs::holder::no_roster;
@@ -99,7 +99,7 @@ pub async fn run(args: Args) -> Outcome {
         output::note(&format!("it is not started; do so: fleet start {name}"));
         return Ok(());
     }
-    keeper.act(&site, Verb::Start, &agent).await.map_err(|error| {
+    keeper.act(&site, Act::Start, &agent).await.map_err(|error| {
         Failure::new(Code::Failure, error)
             .next(format!("{name} is in the roster; once this is put right: fleet start {name}"))
     })?;

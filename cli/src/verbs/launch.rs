@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use fleet_adapters::identity;
 use fleet_adapters::tmux::{Life, Server, TmuxError};
 use fleet_domain::AgentName;
-use fleet_framework::Home;
 use fleet_framework::home::shown;
 use fleet_framework::hooks::{self, Wiring};
+use fleet_framework::{Home, seed};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::plan::{Launch, Place};
@@ -34,6 +34,9 @@ Environment (overrides the roster; an empty value is as good as none):
                        what claude gets instead of 1 and 200000; set empty, it gets none
 
 Exit codes of this verb: 64 a name is missing or unknown, 69 there is no tmux";
+
+/// Tells of a session by which framework it was started.
+pub(crate) const VERSION_VARIABLE: &str = "MOSAIC_FRAMEWORK_VERSION";
 
 /// Start an agent's session on the fleet's tmux server; one that runs already is a success
 #[derive(Debug, clap::Args)]
@@ -72,7 +75,8 @@ pub async fn run(args: Args) -> Outcome {
         let server = Server::new(place.socket_to_stop(&name, &variable)?);
         return stop(&server, &name, args.dry_run).await;
     }
-    let launch = place.launch(&name, &variable)?;
+    let mut launch = place.launch(&name, &variable)?;
+    launch.environment.push((VERSION_VARIABLE.to_owned(), seed::version().to_string()));
     start(&launch, args.dry_run).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet_adapters::systemd::{Systemd, Verb};
+use fleet_adapters::systemd::Systemd;
 use fleet_domain::roster::{edit, floor};
 use fleet_domain::{AgentName, diff};
 use fleet_framework::agents::{changing, forget, write_roster};
@@ -12,7 +12,7 @@ use fleet_framework::units::{agent_unit, sidecar_unit};
 use super::add::edit_failed;
 use crate::complete;
 use crate::error::{Code, Failure, Outcome};
-use crate::lifecycle::keeper::Keeper;
+use crate::lifecycle::keeper::{Act, Keeper};
 use crate::lifecycle::{Site, files_failed};
 use crate::output;
 use crate::verbs::launch::is_here;
@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> Outcome {
         disable(systemd, name.as_str()).await;
     }
     if is_here(agent, &site.here) {
-        keeper.act(&site, Verb::Stop, agent).await.map_err(|error| {
+        keeper.act(&site, Act::Stop, agent).await.map_err(|error| {
             Failure::new(Code::Failure, error)
                 .next(format!("{name} is still in the roster; once this is put right: fleet remove {name}"))
         })?;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use fleet_adapters::systemd::Verb;
 use fleet_framework::agents::changing;
 use fleet_framework::units::agent_unit;
 
 use crate::complete;
 use crate::error::{Code, Failure, Outcome};
-use crate::lifecycle::keeper::{Keeper, each};
+use crate::lifecycle::keeper::{Act, Keeper, each};
 use crate::lifecycle::{Site, files_failed};
 use crate::output;
 
@@ -22,7 +21,7 @@ pub struct Args {
     dry_run: bool,
 }
 
-pub async fn run(args: Args, verb: Verb) -> Outcome {
+pub async fn run(args: Args, act: Act) -> Outcome {
     let site = Arc::new(Site::load()?);
     let agents = site.chosen(&args.agents)?;
     if agents.is_empty() {
@@ -34,15 +33,16 @@ pub async fn run(args: Args, verb: Verb) -> Outcome {
         let lines = agents.iter().map(|agent| {
             let unit = agent_unit(agent.name.as_str());
             match &keeper {
-                Keeper::Systemd(_) => format!("would {verb} {} ({unit})\n", agent.name),
-                Keeper::Direct { .. } => format!("would {verb} {} (without systemd)\n", agent.name),
+                Keeper::Systemd(_) => format!("would {} {} ({unit})\n", act.verb(), agent.name),
+                Keeper::Direct { .. } => format!("would {} {} (without systemd)\n", act.verb(), agent.name),
             }
         });
         return output::data(&lines.collect::<String>());
     }
     {
         let _alone = changing(&site.home).map_err(|error| files_failed(&error))?;
-        for agent in agents.iter().filter(|_| verb != Verb::Stop) {
+        for agent in agents.iter().filter(|_| act != Act::Stop) {
+            site.leave_old_socket(agent).await?;
             site.refresh_env(agent)?;
         }
     }
@@ -51,5 +51,5 @@ pub async fn run(args: Args, verb: Verb) -> Outcome {
             "{why}: what is started is not started again should it end, unless `fleet up` runs"
         ));
     }
-    each(&site, &keeper, verb, &agents).await.outcome(verb)
+    each(&site, &keeper, act, &agents).await.outcome(act)
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use fleet_adapters::systemd::{Systemd, Verb};
+use fleet_adapters::systemd::Systemd;
 use fleet_framework::agents::changing;
 use fleet_framework::units::{COLLECTOR, HOLDER, HOST_SIDECAR};
 
 use super::install;
 use crate::error::{Code, Failure, Outcome};
-use crate::lifecycle::keeper::{Keeper, each, launcher};
+use crate::lifecycle::keeper::{Act, Keeper, each, launcher};
 use crate::lifecycle::{Site, files_failed, foreground};
 use crate::output;
 
@@ -78,7 +78,7 @@ pub async fn up(args: UpArgs) -> Outcome {
         systemd.start(unit).await.map_err(|error| Failure::of(Code::Failure, &error))?;
     }
     let agents: Vec<_> = site.agents().collect();
-    each(&site, &keeper, Verb::Start, &agents).await.outcome(Verb::Start)?;
+    each(&site, &keeper, Act::Start, &agents).await.outcome(Act::Start)?;
     output::note("all is up. See it: fleet ps");
     Ok(())
 }
@@ -95,13 +95,13 @@ pub async fn down(args: DownArgs) -> Outcome {
             output::note("asked the `fleet up` that runs to stop everything; it does so in order");
             return Ok(());
         }
-        let done = each(&site, &keeper, Verb::Stop, &agents).await;
+        let done = each(&site, &keeper, Act::Stop, &agents).await;
         launcher(&site, "", &["holder", "stop"]).await.map_err(|error| Failure::new(Code::Failure, error))?;
-        return done.outcome(Verb::Stop);
+        return done.outcome(Act::Stop);
     };
-    let done = each(&site, &keeper, Verb::Stop, &agents).await;
+    let done = each(&site, &keeper, Act::Stop, &agents).await;
     stop_services(systemd).await?;
-    done.outcome(Verb::Stop)?;
+    done.outcome(Act::Stop)?;
     output::note("all is down. What is enabled comes back at the next boot, or with fleet up");
     Ok(())
 }
