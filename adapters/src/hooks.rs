@@ -13,7 +13,7 @@ pub const MAX_PAYLOAD: usize = 1 << 20;
 pub const MAX_CALL: usize = 4 << 10;
 const LINE: usize = 200;
 /// How far up the client looks for the runtime.
-const ANCESTORS: usize = 8;
+pub(crate) const ANCESTORS: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

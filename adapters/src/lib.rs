@@ -11,9 +11,12 @@ pub mod look;
 pub mod memory;
 pub mod pidfd;
 pub mod procfs;
+pub mod replace;
 pub mod roster_file;
 pub mod runtimes;
 pub mod screens;
+pub mod session_file;
+pub mod sighted;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 pub mod tail;

@@ -1,6 +1,6 @@
 //! Processes as the kernel shows them. What cannot be read is `None`: processes end at any moment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,39 @@ pub fn open_files(pid: u32) -> Vec<PathBuf> {
     targets.filter(|target| target.is_absolute()).collect()
 }
 
+/// The TCP ports on which a process can be reached over loopback, lowest first.
+pub fn listening(pid: u32) -> Vec<u16> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let own: BTreeSet<u64> = links.filter_map(|link| inode(link.to_str()?)).collect();
+    if own.is_empty() {
+        return Vec::new();
+    }
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
+    let rows = tables.iter().flatten().flat_map(|table| table.lines().filter_map(listener));
+    let ports: BTreeSet<u16> = rows.filter(|(_, inode)| own.contains(inode)).map(|(port, _)| port).collect();
+    ports.into_iter().collect()
+}
+
+fn inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Port and inode of a row of `/proc/net/tcp` that listens on loopback or everywhere.
+fn listener(row: &str) -> Option<(u16, u64)> {
+    const LISTENS: &str = "0A";
+    let fields: Vec<&str> = row.split_ascii_whitespace().collect();
+    let (address, port) = fields.get(1)?.split_once(':')?;
+    let everywhere = address.bytes().all(|digit| digit == b'0');
+    // 127.0.0.1, and the same as an address of the newer kind; in the order in which this machine keeps bytes.
+    let loopback = format!("{:08X}", 0x7f00_0001_u32.to_be());
+    let mapped = format!("0000000000000000{:08X}{}", 0x0000_ffff_u32.to_be(), loopback);
+    if *fields.get(3)? != LISTENS || !(everywhere || address == loopback || address == mapped) {
+        return None;
+    }
+    Some((u16::from_str_radix(port, 16).ok()?, fields.get(9)?.parse().ok()?))
+}
+
 /// Every process that may be seen.
 pub fn all() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -189,6 +222,26 @@ mod tests {
         drop(file);
         assert!(started(&stat).unwrap() <= SystemTime::now());
         assert!(environment(me, &["PATH", "FLEET_NO_SUCH_VARIABLE"])[1].is_none());
+    }
+
+    #[test]
+    fn a_port_of_ours_is_found_while_we_listen_there_and_one_of_another_machine_is_not() {
+        let socket = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert!(listening(std::process::id()).contains(&port));
+        drop(socket);
+        assert!(!listening(std::process::id()).contains(&port));
+        let row = |address: &str, state: &str| {
+            listener(&format!(
+                "  0: {address}:1000 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 0 0 77 1"
+            ))
+        };
+        assert_eq!(row("00000000", "0A"), Some((4096, 77)));
+        assert_eq!(row("00000000000000000000000000000000", "0A"), Some((4096, 77)));
+        assert_eq!(
+            (row("0101A8C0", "0A"), row("00000000", "01"), listener("  sl  local")),
+            (None, None, None)
+        );
     }
 
     proptest! {

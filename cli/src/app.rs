@@ -8,8 +8,8 @@ use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::Act;
 use crate::verbs::{
-    add, capture, completion, doctor, drift, events, explain, holder, install, launch, limits, man, prices,
-    ps, remove, roster, schema, start, status, uninstall, up, update, usage, verify, wait,
+    add, capture, completion, doctor, drift, events, explain, holder, init, install, launch, limits, man,
+    prices, ps, remove, roster, schema, start, status, uninstall, up, update, usage, verify, wait,
 };
 use crate::{complete, output};
 
@@ -68,6 +68,7 @@ pub enum Verb {
     Limits(limits::Args),
     Prices(prices::Args),
     Doctor(doctor::Args),
+    Init(init::Args),
     Install(install::Args),
     Up(up::UpArgs),
     Down(up::DownArgs),
@@ -157,6 +158,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
+        Verb::Init(args) => init::run(args),
         Verb::Install(args) => install::run(args).await,
         Verb::Up(args) => up::up(args).await,
         Verb::Down(args) => up::down(args).await,
@@ -246,6 +248,7 @@ mod tests {
             "limits",
             "prices",
             "doctor",
+            "init",
             "install",
             "up",
             "down",

@@ -140,6 +140,7 @@ fn batch(n: usize) -> UsageBatch {
         cursor: vec![1; 32],
         records: (0..40).map(record).collect(),
         unreadable: 0,
+        requests: Vec::new(),
     }
 }
 

@@ -28,7 +28,8 @@ use crate::hub::{self, Hub, HubHandle};
 use crate::ingest::{Context, Ingest};
 use crate::meters::Meters;
 use crate::notify;
-use crate::peer::{Guard, own_tenant};
+use crate::otlp::{self, Receiver};
+use crate::peer::{Guard, own_host, own_tenant};
 use crate::query::Query;
 use crate::store::actor;
 use crate::store::handle::StoreHandle;
@@ -69,6 +70,7 @@ pub struct App {
     endpoint: Endpoint,
     listener: std::os::unix::net::UnixListener,
     http: Option<(std::net::TcpListener, SocketAddr)>,
+    otlp: Option<(std::net::TcpListener, SocketAddr)>,
 }
 
 impl App {
@@ -86,13 +88,19 @@ impl App {
             let address = listener.local_addr();
             address.map(|address| (listener, address)).map_err(start("read the metrics port"))
         };
-        let http = http.map(addressed).transpose()?;
-        Ok(Self { config, clock, endpoint, listener, http })
+        let http = http.map(&addressed).transpose()?;
+        let otlp = config.otlp.map(http::bind).transpose()?.map(addressed).transpose()?;
+        Ok(Self { config, clock, endpoint, listener, http, otlp })
     }
 
     /// Where /metrics is.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Where telemetry is taken in.
+    pub fn otlp(&self) -> Option<SocketAddr> {
+        self.otlp.as_ref().map(|(_, address)| *address)
     }
 
     /// Serves until `stop`, and drains.
@@ -106,7 +114,7 @@ impl App {
         open: impl FnOnce(&std::path::Path) -> Result<Box<dyn Store>, StoreError> + Send + 'static,
         stop: impl Future<Output = ()>,
     ) -> Result<(), AppError> {
-        let Self { config, clock, endpoint, listener, http } = self;
+        let Self { config, clock, endpoint, listener, http, otlp } = self;
         let meters = Arc::new(Meters::new(clock().wall));
         let (drain, draining) = watch::channel(false);
         let latch = Latch::default();
@@ -114,6 +122,15 @@ impl App {
         let pages = http.map(|(listener, _)| pages(listener, &latch, &meters, &draining)).transpose()?;
 
         let core = Core::start(&config, &clock, &meters, open).await?;
+        let receiver = Receiver {
+            store: core.store.clone(),
+            meters: meters.clone(),
+            clock: clock.clone(),
+            tenant: own_tenant(),
+            host: own_host(),
+        };
+        let telemetry =
+            otlp.map(|(listener, address)| receive(listener, address, receiver, &draining)).transpose()?;
         let context = Context {
             hub: core.hub.clone(),
             store: core.store.clone(),
@@ -149,7 +166,7 @@ impl App {
         tracing::info!("stopping");
         let _ = drain.send(true);
         notify::stopping().await;
-        let drained = drained(services, ended.is_some(), pages, core);
+        let drained = drained(services, ended.is_some(), [pages, telemetry], core);
         if timeout(DRAIN_LIMIT, drained).await.is_err() {
             tracing::warn!("not everything ended within {} s", DRAIN_LIMIT.as_secs());
         }
@@ -214,6 +231,22 @@ fn pages(
     Ok(tokio::spawn(http::serve(listener, router, draining.clone())))
 }
 
+fn receive(
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    receiver: Receiver,
+    draining: &watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, AppError> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(start("serve the telemetry port"))?;
+    let draining = draining.clone();
+    tracing::info!("telemetry is taken in at {}", otlp::shown(address));
+    Ok(tokio::spawn(async move {
+        if let Err(error) = otlp::serve(listener, receiver, draining).await {
+            tracing::error!("telemetry is not taken in any more: {}", crate::chain::chain(&error));
+        }
+    }))
+}
+
 fn serve_grpc(
     listener: std::os::unix::net::UnixListener,
     context: Context,
@@ -261,13 +294,13 @@ async fn serving(health: &tonic_health::server::HealthReporter, serving: bool) {
     }
 }
 
-async fn drained(mut services: Services, ended: bool, pages: Option<JoinHandle<()>>, core: Core) {
+async fn drained(mut services: Services, ended: bool, others: [Option<JoinHandle<()>>; 2], core: Core) {
     let calls = async {
         if !ended {
             let _ = (&mut services).await;
         }
-        if let Some(pages) = pages {
-            let _ = pages.await;
+        for other in others.into_iter().flatten() {
+            let _ = other.await;
         }
     };
     // A peer that does not hang up may not keep the store from being closed properly.

@@ -27,6 +27,10 @@ pub struct Args {
     /// collector has it]
     #[arg(long, value_name = "ADDR", env = "FLEET_COLLECTOR_HTTP", hide_env_values = true)]
     pub http: Option<String>,
+    /// Where OpenTelemetry logs of Claude Code and Codex are taken in (gRPC and HTTP), on loopback, such as
+    /// 127.0.0.1:4318 [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "FLEET_COLLECTOR_OTLP", hide_env_values = true)]
+    pub otlp: Option<String>,
     /// The register's file [default: $XDG_STATE_HOME/mosaic/register.sqlite3]
     #[arg(long, value_name = "PATH", env = "FLEET_COLLECTOR_STORE", hide_env_values = true)]
     pub store: Option<PathBuf>,
@@ -54,6 +58,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// It was asked for by name: without it the collector does not start.
     pub http_required: bool,
+    /// Where telemetry is taken in; `None` is nowhere.
+    pub otlp: Option<SocketAddr>,
     pub store: PathBuf,
     /// The user's own prices; `None` where there is no home.
     pub prices: Option<PathBuf>,
@@ -73,6 +79,10 @@ pub enum Mistake {
         .given.port()
     )]
     HttpNotLoopback { given: SocketAddr },
+    #[error(
+        "--otlp {given}: not a loopback address such as 127.0.0.1:4318; anybody who reaches it can tell of usage"
+    )]
+    Otlp { given: String },
     #[error("--log {given}: not one of error, warn, info, debug, trace, off")]
     LogLevel { given: String },
     #[error("{0}; or give --socket and --store")]
@@ -83,6 +93,17 @@ pub enum Mistake {
     SocketTooLong { path: PathBuf, length: usize },
     #[error("{what} is empty; give a path")]
     EmptyPath { what: &'static str },
+}
+
+impl Mistake {
+    /// The same rules hold for both addresses.
+    fn otlp(self) -> Self {
+        match self {
+            Self::HttpAddress { given } => Self::Otlp { given },
+            Self::HttpNotLoopback { given } => Self::Otlp { given: given.to_string() },
+            other => other,
+        }
+    }
 }
 
 /// All of them, a line each.
@@ -107,6 +128,7 @@ impl fmt::Display for Mistakes {
 impl Config {
     pub fn of(args: &Args, home: Result<Home, NoHome>) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes(Vec::new());
+        let otlp = mistakes.keep(http(args.otlp.as_deref().unwrap_or("off")).map_err(Mistake::otlp));
         let http = mistakes.keep(http(args.http.as_deref().unwrap_or(DEFAULT_HTTP)));
         let log = args.log.parse().map_err(|_| Mistake::LogLevel { given: args.log.clone() });
         let log = mistakes.keep(log);
@@ -123,13 +145,16 @@ impl Config {
         if args.store.as_ref().is_some_and(|store| store.as_os_str().is_empty()) {
             mistakes.0.push(Mistake::EmptyPath { what: "--store" });
         }
-        let (Some(http), Some(log), true) = (http, log, mistakes.0.is_empty()) else { return Err(mistakes) };
+        let (Some(http), Some(otlp), Some(log), true) = (http, otlp, log, mistakes.0.is_empty()) else {
+            return Err(mistakes);
+        };
         let (activity, warning) = idle_threshold(Thresholds::default().activity);
         let thresholds = Thresholds { activity, ..Thresholds::default() };
         Ok(Self {
             socket,
             http,
             http_required: args.http.is_some(),
+            otlp,
             store,
             prices: home.as_ref().map(Home::prices),
             log,
@@ -211,6 +236,8 @@ mod tests {
             lines[1].contains("--log loud") && lines[2].contains("set HOME") && lines[3].contains("shorter"),
             "{told}"
         );
+        let told = config(&["--otlp", "0.0.0.0:4318"], home()).unwrap_err().to_string();
+        assert!(told.starts_with("--otlp 0.0.0.0:4318: not a loopback address"), "{told}");
         assert!(
             config(&["--http", "nonsense"], home()).unwrap_err().to_string().contains("`off` serves nothing")
         );

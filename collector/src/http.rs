@@ -106,8 +106,10 @@ fn not_ready() -> Response {
 }
 
 /// A name that resolves to loopback for the length of an attack is still another site's name.
-async fn only_loopback_names(request: Request, next: Next) -> Response {
+pub(crate) async fn only_loopback_names(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has it in the address.
+    let host = host.or_else(|| request.uri().host());
     if host.is_some_and(is_loopback_name) {
         next.run(request).await
     } else {

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod lock;
 pub mod meters;
 pub mod notify;
+pub mod otlp;
 pub mod peer;
 pub mod query;
 pub mod store;

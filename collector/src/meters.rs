@@ -18,6 +18,9 @@ pub struct Meters {
     /// Taken in and not used yet.
     pub native_events: Count,
     pub receipts: Count,
+    /// Responses that telemetry told of, and those that cannot be told from a transcript's.
+    pub telemetry_responses: Count,
+    pub telemetry_unusable: Count,
     pub store_errors: Count,
     pub commits: Histogram,
     dropped: [Count; Dropped::ALL.len()],
@@ -33,6 +36,8 @@ impl Meters {
             usage_unreadable: Count::default(),
             native_events: Count::default(),
             receipts: Count::default(),
+            telemetry_responses: Count::default(),
+            telemetry_unusable: Count::default(),
             store_errors: Count::default(),
             commits: Histogram::new(COMMIT_BUCKETS),
             dropped: std::array::from_fn(|_| Count::default()),

@@ -1,7 +1,7 @@
 //! Who may call on the socket: the collector's own user, and nobody else. Root is no exception: root that wants to look
 //! can become that user, and an accident of root's should not.
 
-use fleet_domain::TenantId;
+use fleet_domain::{HostId, TenantId};
 use nix::unistd::{Uid, User};
 use tonic::service::Interceptor;
 use tonic::transport::server::UdsConnectInfo;
@@ -46,6 +46,13 @@ impl Interceptor for Guard {
             }
         }
     }
+}
+
+/// This machine by its short name, as its sidecars call it.
+pub fn own_host() -> HostId {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let short = name.split('.').next().unwrap_or_default();
+    HostId::new(if short.is_empty() { "localhost" } else { short })
 }
 
 /// The tenant that calls on this socket: the user's name, or its number where it has none.

@@ -154,6 +154,7 @@ fn batch(number: u64) -> UsageBatch {
         cursor: (number + 1).to_be_bytes().to_vec(),
         records: (2 * number..=2 * number + 2).map(record).collect(),
         unreadable: 0,
+        requests: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! whose turn it is   1. state file, runtime's own server   they tell what holds; of two the later
 //!                    2. hook, transcript                   they tell a moment; of two the later
 //!                    3. screen                             after two looks that agree
-//!                    background work on a screen refines a turn's end that 2. told before
+//!                    background work on a screen refines a turn's end that a server or 2. told before
 //! what is in the way evidence holds while it is confirmed, a limit until its reset
 //!                    a state file or hook that says busy overrules what transcript and screen hold against it
 //!                    a kind that says more ("question") refines one that says less ("a dialog is open")
@@ -15,14 +15,30 @@
 use std::time::Duration;
 
 use crate::heartbeat;
-use crate::observation::{NativeState, Source, StuckKind};
+use crate::observation::{Native, NativeState, Source, StuckKind};
 use crate::readiness::{EvidenceSignal, NativeSignal, Signals, Thresholds};
 use crate::time::Mono;
 
 /// The signal that says whose turn it is.
 pub fn leading<'s>(signals: &'s Signals, thresholds: &Thresholds, now: Mono) -> Option<&'s NativeSignal> {
-    let fresh =
-        || signals.native.iter().filter(|native| now <= lapses_at(native.confirmed, signals, thresholds));
+    lead(&signals.native, |confirmed| lapses_at(confirmed, signals, thresholds), now)
+}
+
+/// The same of what a sidecar sees at one moment, whose interval of heartbeats this is.
+pub fn leading_of<'n>(
+    native: &'n [Native],
+    interval: Duration,
+    thresholds: &Thresholds,
+) -> Option<&'n Native> {
+    let now = Mono::default();
+    let signals: Vec<NativeSignal> = native.iter().map(|native| NativeSignal::of(native, now)).collect();
+    let lapse = interval.saturating_mul(thresholds.evidence_intervals);
+    let leading = lead(&signals, |confirmed| confirmed.plus(lapse), now)?;
+    native.iter().zip(&signals).find(|(_, signal)| std::ptr::eq(*signal, leading)).map(|(native, _)| native)
+}
+
+fn lead(native: &[NativeSignal], lapses_at: impl Fn(Mono) -> Mono, now: Mono) -> Option<&NativeSignal> {
+    let fresh = || native.iter().filter(|native| now <= lapses_at(native.confirmed));
     let leading = fresh().max_by_key(|native| {
         (std::cmp::Reverse(class(native.source)), native.since, std::cmp::Reverse(native.source))
     })?;
@@ -32,7 +48,7 @@ pub fn leading<'s>(signals: &'s Signals, thresholds: &Thresholds, now: Mono) -> 
 /// The turn that was told to be over left work behind, as a look after that shows: its end is all that those tell.
 fn goes_on(shown: &NativeSignal, told: &NativeSignal) -> bool {
     told.state == NativeState::TurnEnded
-        && matches!(told.source, Source::Hook | Source::Transcript)
+        && matches!(told.source, Source::Hook | Source::Transcript | Source::Api)
         && shown.state == NativeState::Background
         && shown.source == Source::Screen
         && told.since.is_none_or(|ended| shown.confirmed >= ended)
@@ -178,7 +194,56 @@ impl<T: PartialEq> Steady<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::readiness::BeatSignal;
+
+    fn any_native() -> impl Strategy<Value = Native> {
+        let state = prop::sample::select(vec![
+            NativeState::Busy,
+            NativeState::Retrying,
+            NativeState::Background,
+            NativeState::TurnEnded,
+            NativeState::Waiting,
+        ]);
+        let source = prop::sample::select(vec![
+            Source::StateFile,
+            Source::Hook,
+            Source::Api,
+            Source::Transcript,
+            Source::Screen,
+        ]);
+        let age = |most: u64| (0..most).prop_map(Duration::from_millis);
+        (state, source, prop::option::of(age(90_000)), age(90_000)).prop_map(
+            |(state, source, since, confirmed)| Native {
+                state,
+                since,
+                source,
+                confirmed,
+                line: String::new(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_sidecar_and_a_collector_follow_the_same_signal(
+            native in prop::collection::vec(any_native(), 0..6), interval in 1u64..30, now in 0i64..1_000_000,
+        ) {
+            let (interval, thresholds) = (Duration::from_secs(interval), Thresholds::default());
+            let now = Mono(now);
+            let beat = BeatSignal { confirmed: now, interval, status: None };
+            let signals = Signals {
+                native: native.iter().map(|native| NativeSignal::of(native, now)).collect(),
+                heartbeat: Some(beat),
+                ..Signals::unknown()
+            };
+            let there = leading(&signals, &thresholds, now).copied();
+            let here = leading_of(&native, interval, &thresholds).map(|native| NativeSignal::of(native, now));
+            prop_assert_eq!(here, there);
+        }
+    }
 
     fn native(state: NativeState, source: Source, since: i64) -> NativeSignal {
         NativeSignal { state, since: Some(Mono(since)), source, confirmed: Mono(100) }

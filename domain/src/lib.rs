@@ -4,6 +4,7 @@
 //! makes each of these a build error. Who observes lives in `adapters`, who speaks on the wire in `proto`.
 
 pub mod agent_env;
+pub mod budget;
 pub mod diff;
 pub mod drift;
 pub mod fleet;

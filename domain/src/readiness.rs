@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::fusion;
 use crate::heartbeat;
 pub use crate::observation::StuckKind;
-use crate::observation::{NativeState, Source};
+use crate::observation::{Native, NativeState, Source};
 use crate::time::{Mono, humanize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +146,18 @@ pub struct NativeSignal {
     pub since: Option<Mono>,
     pub source: Source,
     pub confirmed: Mono,
+}
+
+impl NativeSignal {
+    /// What was seen, with its ages as of `at`.
+    pub fn of(native: &Native, at: Mono) -> Self {
+        Self {
+            state: native.state,
+            since: native.since.map(|age| at.minus(age)),
+            source: native.source,
+            confirmed: at.minus(native.confirmed),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,14 +18,32 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written; what was there is there still.
 pub fn put(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    fresh(path, content, mode)?.persist(path).map_err(|error| error.error)?;
+    settled(path)
+}
+
+/// The same where nothing is there yet.
+///
+/// # Errors
+/// `AlreadyExists` where something is; it stays.
+pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    fresh(path, content, mode)?.persist_noclobber(path).map_err(|error| error.error)?;
+    settled(path)
+}
+
+/// Beside its place, and on the disk.
+fn fresh(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_dir(dir)?;
     let mut file = tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir)?;
     file.write_all(content)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(dir)?.sync_all()
+    Ok(file)
+}
+
+fn settled(path: &Path) -> io::Result<()> {
+    fs::File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
 }
 
 /// `path` with `suffix` after its name.

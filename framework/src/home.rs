@@ -95,6 +95,16 @@ impl Home {
         self.heartbeats().join(format!("{agent}.quarantined"))
     }
 
+    /// Which conversation the agent is in.
+    pub fn session(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.session"))
+    }
+
+    /// The system prompt that the agent was launched with.
+    pub fn prompt(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.prompt.md"))
+    }
+
     pub fn agent_env(&self, agent: &str) -> PathBuf {
         self.root.join("fleet/agents").join(format!("{agent}.env"))
     }

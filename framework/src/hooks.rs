@@ -1,5 +1,5 @@
-//! How a launched runtime is told to call `fleet-sidecar hook`: by a file of its own that is passed on its command line.
-//! The user's configuration is not touched, so there is nothing to take back. They are written with the rest of the
+//! How a launched runtime is told to call `fleet-sidecar hook`, and Claude Code `fleet-sidecar statusline`: by a file of
+//! its own that is passed on its command line. The user's configuration is not touched, so there is nothing to take back. They are written with the rest of the
 //! framework, and again at each launch where the programs were moved.
 
 use std::io;
@@ -33,30 +33,59 @@ pub struct Wiring {
 
 /// What is shipped of it, before it is filled in.
 pub(crate) fn sources() -> [(&'static str, String); 2] {
-    [("hooks/claude.json", claude(&["@COMMAND@".to_owned()])), ("hooks/pi.ts", PI.to_owned())]
+    [
+        (
+            "hooks/claude.json",
+            claude(&["@COMMAND@".to_owned()], &["@STATUSLINE@".to_owned()], Manner::default()),
+        ),
+        ("hooks/pi.ts", PI.to_owned()),
+    ]
+}
+
+/// How the user's own statusline is shown, which the fleet's takes over: it runs the user's command itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// In characters.
+    pub padding: Option<u64>,
+    /// In seconds.
+    pub refresh: Option<u64>,
 }
 
 /// The wiring of this runtime; nothing where its own files tell as much (Codex asks its user to review every hook, and
 /// until then waits; opencode would fetch a package first).
-pub fn wiring(runtime: &str, home: &Home, sidecar: &Path) -> Option<Wiring> {
-    let command = [sidecar, Path::new("hook"), Path::new("--to"), &home.hooks()]
-        .map(|word| word.to_str().map(str::to_owned));
-    let command: Vec<String> = command.into_iter().collect::<Option<_>>()?;
+pub fn wiring(runtime: &str, home: &Home, sidecar: &Path, manner: Manner) -> Option<Wiring> {
+    let command = |verb: &str| -> Option<Vec<String>> {
+        let words = [sidecar, Path::new(verb), Path::new("--to"), &home.hooks()];
+        words.iter().map(|word| word.to_str().map(str::to_owned)).collect()
+    };
     let (flag, name, content) = match runtime {
-        "claude" => ("--settings", "claude.json", claude(&command)),
-        "pi" => ("-e", "pi.ts", PI.replace("@COMMAND@", &list(&command))),
+        // What is installed beforehand is for those who have no statusline, or a plain one.
+        "claude" if manner != Manner::default() => {
+            ("--settings", "claude.own.json", claude(&command("hook")?, &command("statusline")?, manner))
+        }
+        "claude" => ("--settings", "claude.json", claude(&command("hook")?, &command("statusline")?, manner)),
+        "pi" => ("-e", "pi.ts", PI.replace("@COMMAND@", &list(&command("hook")?))),
         _ => return None,
     };
     Some(Wiring { flag, path: home.root.join("hooks").join(name), content })
 }
 
-fn claude(command: &[String]) -> String {
-    let line = command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let entry =
-        format!(r#"[{{"hooks": [{{"type": "command", "command": {}, "timeout": 5}}]}}]"#, text(&line));
+fn claude(hook: &[String], statusline: &[String], manner: Manner) -> String {
+    let line =
+        |command: &[String]| text(&command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+    let entry = format!(r#"[{{"hooks": [{{"type": "command", "command": {}, "timeout": 5}}]}}]"#, line(hook));
+    let number = |name: &str, value: Option<u64>| {
+        value.map_or_else(String::new, |value| format!(r#", "{name}": {value}"#))
+    };
+    let more = number("padding", manner.padding) + &number("refreshInterval", manner.refresh);
+    let statusline = format!(r#"{{"type": "command", "command": {}{more}}}"#, line(statusline));
     let events: Vec<String> =
         CLAUDE_EVENTS.iter().map(|event| format!("    {}: {entry}", text(event))).collect();
-    format!("{{\n  \"hooks\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
+    // The warning before unattended work is shown only where that was asked for: by the roster, so it is answered.
+    format!(
+        "{{\n  \"skipDangerousModePermissionPrompt\": true,\n  \"statusLine\": {statusline},\n  \"hooks\": {{\n{}\n  }}\n}}\n",
+        events.join(",\n")
+    )
 }
 
 fn list(words: &[String]) -> String {
@@ -108,9 +137,10 @@ mod tests {
     #[test]
     fn a_command_with_odd_characters_reaches_the_runtime_whole() {
         let root = Path::new("/h \"x\"");
-        let claude = wiring("claude", &home(root), Path::new("/opt/it's/fleet-sidecar")).unwrap();
+        let manner = Manner { padding: Some(0), refresh: None };
+        let claude = wiring("claude", &home(root), Path::new("/opt/it's/fleet-sidecar"), manner).unwrap();
         assert_eq!(
-            (claude.flag, claude.path == root.join(".config/mosaic/hooks/claude.json")),
+            (claude.flag, claude.path == root.join(".config/mosaic/hooks/claude.own.json")),
             ("--settings", true)
         );
         assert!(
@@ -120,18 +150,25 @@ mod tests {
             "{}",
             claude.content
         );
-        let pi = wiring("pi", &home(root), Path::new("/b/fleet-sidecar")).unwrap();
+        let settings: serde_json::Value = serde_json::from_str(&claude.content).unwrap();
+        assert_eq!(
+            settings["statusLine"]["command"],
+            r#"'/opt/it'\''s/fleet-sidecar' statusline --to '/h "x"/run dir/mosaic/hooks'"#
+        );
+        assert_eq!(settings["statusLine"]["padding"], 0);
+        let pi = wiring("pi", &home(root), Path::new("/b/fleet-sidecar"), Manner::default()).unwrap();
         assert!(
             pi.content
                 .contains(r#"= ["/b/fleet-sidecar", "hook", "--to", "/h \"x\"/run dir/mosaic/hooks"];"#)
         );
-        assert!(wiring("codex", &home(root), Path::new("/b")).is_none());
+        assert!(wiring("codex", &home(root), Path::new("/b"), Manner::default()).is_none());
     }
 
     #[test]
     fn a_file_is_written_once_and_for_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let wiring = wiring("pi", &home(dir.path()), Path::new("/b/fleet-sidecar")).unwrap();
+        let wiring =
+            wiring("pi", &home(dir.path()), Path::new("/b/fleet-sidecar"), Manner::default()).unwrap();
         wiring.write().unwrap();
         let written = std::fs::metadata(&wiring.path).unwrap();
         assert_eq!(written.permissions().mode() & 0o777, 0o600);

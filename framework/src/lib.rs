@@ -7,8 +7,10 @@ pub mod home;
 pub mod hooks;
 pub mod presets;
 pub mod prices;
+pub mod prompt;
 pub mod screens;
 pub mod seed;
+pub mod skills;
 pub mod units;
 
 pub use home::Home;

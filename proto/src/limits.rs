@@ -6,6 +6,8 @@ pub const MAX_REPORT_BYTES: usize = 4 << 20;
 pub const MAX_QUERY_BYTES: usize = 64 << 20;
 /// Usage records in a batch.
 pub const MAX_RECORDS: usize = 512;
+/// Requests that a batch may name.
+pub const MAX_REQUESTS: usize = 8_192;
 /// Usage batches of one stream that await their acknowledgement. A sidecar keeps below it: at it the collector stops
 /// reading the stream, observations included.
 pub const MAX_USAGE_IN_FLIGHT: usize = 64;

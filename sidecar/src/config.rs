@@ -56,6 +56,10 @@ pub struct Options {
 pub enum Command {
     /// Hand a runtime's hook event on to the sidecars; exits 0 whatever happens.
     Hook(crate::hook::Options),
+    /// Hand on what Claude Code tells its statusline of the account's limits, then run the user's own statusline.
+    Statusline(crate::statusline::Options),
+    /// Pass standard input on, and hand on what stream-json tells of the account's limits.
+    Tee(crate::tee::Options),
 }
 
 /// The same, resolved.

@@ -14,10 +14,14 @@
 
 pub mod app;
 pub mod backoff;
+mod client;
 pub mod config;
 pub mod hook;
+mod limits;
 mod log;
 mod notify;
+pub mod statusline;
+pub mod tee;
 mod units;
 mod uplink;
 mod usage;

@@ -8,17 +8,18 @@
 //!
 //! At most one batch of a source is under way; what waits, waits in its transcript.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use fleet_adapters::runtimes::usage::{Attribution, Follower, Source as Transcript, Trace};
-use fleet_domain::SocketName;
+use fleet_adapters::runtimes::usage::{Attribution, Beside, Follower, Source as Transcript, Trace};
 use fleet_domain::usage::{Record, UNATTRIBUTED, merge};
+use fleet_domain::{AccountName, SocketName};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
-use fleet_proto::limits::{MAX_RECORDS, MAX_USAGE_IN_FLIGHT};
+use fleet_proto::limits::{MAX_RECORDS, MAX_REQUESTS, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
 
+use crate::limits::Limits;
 use crate::uplink::{Sender, message};
 
 /// Read at a time, in bytes; then others have their turn.
@@ -32,7 +33,9 @@ pub(crate) struct Owner {
     pub(crate) socket: SocketName,
     pub(crate) session: String,
     pub(crate) runtime: String,
-    pub(crate) account: String,
+    pub(crate) account: AccountName,
+    /// Whose limits the account has; empty where that is not known.
+    pub(crate) provider: &'static str,
 }
 
 enum Progress {
@@ -129,7 +132,7 @@ impl Sources {
     }
 
     /// Sends what there is and what fits; true while there is more to do at once.
-    pub(crate) fn pump(&mut self, link: &Sender) -> bool {
+    pub(crate) fn pump(&mut self, link: &Sender, limits: &mut Limits) -> bool {
         let mut more = false;
         let mut under_way = self.under_way();
         for (id, source) in &mut self.sources {
@@ -151,7 +154,7 @@ impl Sources {
                 // What the collector cannot store yet must not fill the stream that observations travel on too.
                 Progress::Ready { .. } if under_way >= MAX_USAGE_IN_FLIGHT => {}
                 Progress::Ready { .. } => {
-                    more |= source.read(link);
+                    more |= source.read(link, limits);
                     under_way += usize::from(matches!(source.progress, Progress::Waiting { .. }));
                 }
             }
@@ -167,14 +170,24 @@ impl Sources {
 
 impl Source {
     /// Reads one budget's worth and sends it; true when there is more in the file and nothing to wait for.
-    fn read(&mut self, link: &Sender) -> bool {
+    fn read(&mut self, link: &Sender, limits: &mut Limits) -> bool {
         let Progress::Ready { follower, reported, unreadable } = &mut self.progress else { return false };
         let before = follower.position();
         let mut records: BTreeMap<String, Record> = BTreeMap::new();
-        let read = follower.read(BUDGET, &mut |record| {
+        let emit = &mut |record: Record| {
             if let Some(change) = merge(records.get(&record.id), &record) {
                 records.insert(record.id, change.plus);
             }
+        };
+        let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
+        // What either of two agents may have written tells of either's account.
+        let mut requests = BTreeSet::new();
+        let read = follower.follow(BUDGET, emit, &mut |beside| match beside {
+            Beside::Sighting(sighting) if own && !owner.account.is_empty() => {
+                limits.saw(&owner.account, owner.provider, &sighting);
+            }
+            Beside::Request(request) if requests.len() < MAX_REQUESTS => drop(requests.insert(request)),
+            Beside::Sighting(_) | Beside::Request(_) => {}
         });
         let stretch = match read {
             Ok(stretch) => stretch,
@@ -193,6 +206,7 @@ impl Source {
         let position = follower.position();
         let unreadable = std::mem::take(unreadable);
         let records: Vec<Record> = records.into_values().collect();
+        let mut requests: Vec<String> = requests.into_iter().collect();
         let chunks: Vec<&[Record]> =
             if records.is_empty() { vec![&[]] } else { records.chunks(MAX_RECORDS).collect() };
         let last = chunks.len() - 1;
@@ -204,10 +218,11 @@ impl Source {
                 socket: self.owner.socket.clone(),
                 session: self.session().to_owned(),
                 runtime: self.owner.runtime.clone(),
-                account: self.owner.account.clone(),
+                account: self.owner.account.to_string(),
                 cursor: cursor.clone(),
                 records: chunk.to_vec(),
                 unreadable: if index == last { unreadable } else { 0 },
+                requests: if index == last { std::mem::take(&mut requests) } else { Vec::new() },
             };
             if link.try_send(message(Message::Usage(batch_to_pb(&batch)))).is_err() {
                 // The connection ended, or the queue is full after all: the durable position is asked for anew.

@@ -37,7 +37,12 @@ impl ModelStub {
         std::fs::write(&program, PROGRAM).context("write the stub")?;
         let mut command = Command::new("python3");
         command.arg(&program).args(["--port", "0", "--log"]).arg(dir.path().join("stub.jsonl"));
-        command.arg("--work").arg(dir.path()).current_dir(dir.path());
+        command
+            .arg("--bodies")
+            .arg(dir.path().join("bodies"))
+            .arg("--work")
+            .arg(dir.path())
+            .current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = Owned(command.spawn().context("start python3")?);
         let mut said = String::new();
@@ -86,6 +91,14 @@ impl ModelStub {
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.dir.path().join("stub.jsonl")
+    }
+
+    /// The number of requests so far whose body has all of these texts, as they stand in JSON.
+    #[must_use]
+    pub fn asked_with(&self, texts: &[&str]) -> usize {
+        let bodies = std::fs::read_dir(self.dir.path().join("bodies")).into_iter().flatten();
+        let bodies = bodies.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+        bodies.filter(|body| texts.iter().all(|text| body.contains(text))).count()
     }
 
     /// Whether a prompt with this text reached it.

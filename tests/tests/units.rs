@@ -202,15 +202,19 @@ fn a_runtime_is_found_where_its_installer_put_it_and_starts_with_a_clean_environ
     })?;
     let has = |line: &str| told.lines().any(|told| told == line);
     let settings = home.mosaic_home().join("hooks/claude.json");
-    let arguments = format!("args=--model opus --settings {}", settings.display());
-    assert!(has("MOSAIC_AGENT_NAME=lead") && has(&arguments) && settings.is_file(), "{told}");
+    let arguments = told.lines().find(|line| line.starts_with("args=")).unwrap_or_default();
+    let wired = format!(" --settings {}", settings.display());
+    assert!(arguments.starts_with("args=--model opus --session-id ") && arguments.contains(&wired), "{told}");
+    assert!(has("MOSAIC_AGENT_NAME=lead") && settings.is_file(), "{told}");
     assert!(
         has("CLAUDE_CODE_DISABLE_1M_CONTEXT=1") && has("CLAUDE_CODE_AUTO_COMPACT_WINDOW=200000"),
         "{told}"
     );
     assert!(!told.contains("CLAUDECODE="), "{told}");
     let path = told.lines().find_map(|line| line.strip_prefix("PATH=")).unwrap_or_default();
-    assert!(path.ends_with("/.local/bin"), "{path}");
+    let own = bin("fleet")?;
+    let last = format!("/.local/bin:{}", own.parent().context("a directory")?.display());
+    assert!(path.ends_with(&last), "{path}");
     assert_eq!(tmux.run(["list-sessions", "-F", "#{session_name}"])?, "_holder\nlead\n");
     assert_eq!(fleet(&home, &["holder", "stop"])?.code, 0);
     assert!(tmux.run(["list-sessions"]).is_err(), "the server is gone");

@@ -6,6 +6,7 @@ pub mod claude;
 pub mod codex;
 pub mod ending;
 pub mod gemini;
+pub mod live;
 pub mod opencode;
 pub mod pi;
 pub mod usage;
@@ -98,6 +99,37 @@ pub fn conversation(runtime: &RuntimeName, traces: &[&usage::Trace]) -> Option<s
     }
 }
 
+/// The conversation that a process is in, with where it lies: by the runtime's own name, as far as that is certain.
+pub fn session(
+    runtime: &RuntimeName,
+    reading: Option<&NativeReading>,
+    traces: &[&usage::Trace],
+) -> Option<(String, std::path::PathBuf)> {
+    match runtime.as_str() {
+        claude::NAME => {
+            let reading = reading?;
+            Some((reading.conversation.clone()?.into_string(), reading.transcript.clone()?))
+        }
+        codex::NAME | pi::NAME => {
+            let path = conversation(runtime, traces)?;
+            // Both names end in a UUID: `…-<uuid>`, `…_<uuid>`.
+            let stem = path.file_stem()?.to_str()?;
+            let id = stem.get(stem.len().checked_sub(UUID)?..)?.to_owned();
+            Some((id, path))
+        }
+        opencode::NAME => {
+            let own = traces.iter().filter(|trace| trace.attribution == usage::Attribution::Own);
+            let roots = own.filter_map(|trace| Some((trace.source.root()?, &trace.source.path)));
+            // Names of newer ones come first.
+            roots.min().map(|(id, path)| (id.to_owned(), path.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Characters of one.
+const UUID: usize = 36;
+
 /// Where a process's usage lies, as far as this runtime's places tell.
 fn candidates(
     runtime: &RuntimeName,
@@ -139,6 +171,28 @@ mod tests {
         assert_eq!(seen("opencode", &["opencode", "--port", "1"]), Some("opencode"));
         assert_eq!(seen("pi", &["pi"]), Some("pi"));
         assert_eq!(seen("node", &["node", "/x/@mariozechner/pi-coding-agent/dist/cli.js"]), Some("pi"));
+    }
+
+    fn own(source: usage::Source) -> usage::Trace {
+        usage::Trace { source, attribution: usage::Attribution::Own }
+    }
+
+    #[test]
+    fn a_conversation_is_known_by_the_name_that_its_runtime_takes() {
+        let session = |runtime: &str, traces: &[&usage::Trace]| {
+            session(&RuntimeName::new(runtime), None, traces).map(|(id, _)| id)
+        };
+        let uuid = "019a1b2c-0000-7000-8000-00000000000a";
+        let path = format!("/s/--w--/2026-11-21T10-00-00-000Z_{uuid}.jsonl");
+        let pi = own(usage::Source::lines("pi", std::path::Path::new(&path)).unwrap());
+        assert_eq!(session("pi", &[&pi]).as_deref(), Some(uuid));
+        let shared = usage::Trace { attribution: usage::Attribution::Shared, ..pi.clone() };
+        assert_eq!(session("pi", &[&shared]), None);
+        let part = |root: &str| opencode::store::Part { root: Some(root.to_owned()) };
+        let opencode =
+            |root| own(usage::Source::opencode(std::path::Path::new("/o.db"), part(root)).unwrap());
+        assert_eq!(session("opencode", &[&opencode("ses_2"), &opencode("ses_1")]).as_deref(), Some("ses_1"));
+        assert_eq!(session("claude", &[&pi]), None);
     }
 
     #[test]

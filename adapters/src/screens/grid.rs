@@ -22,7 +22,13 @@ pub struct Row {
     ink: Vec<Ink>,
     /// The row begins on a background of its own, as some runtimes draw what the user said.
     pub shaded: bool,
+    /// The colour of its first character that is no blank.
+    pub hue: Hue,
 }
+
+/// A colour of text, as far as two can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hue(u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ink {
@@ -59,6 +65,7 @@ struct Pen {
     grey: bool,
     reverse: bool,
     background: bool,
+    hue: Hue,
     used: bool,
 }
 
@@ -82,12 +89,13 @@ impl Pen {
                 7 => self.reverse = true,
                 22 => self.dim = false,
                 27 => self.reverse = false,
-                30..=37 | 39 | 91..=97 => self.grey = false,
-                90 => self.grey = true,
-                38 => self.grey = is_grey(&mut codes),
+                30..=37 | 39 | 90..=97 => {
+                    (self.grey, self.hue) = (code == 90, if code == 39 { Hue(0) } else { Hue(code.into()) });
+                }
+                38 => (self.grey, self.hue) = colour(&mut codes),
                 40..=47 | 100..=107 => self.background = true,
                 48 => {
-                    let _ = is_grey(&mut codes);
+                    let _ = colour(&mut codes);
                     self.background = true;
                 }
                 49 => self.background = false,
@@ -98,16 +106,23 @@ impl Pen {
 }
 
 /// Takes an indexed or direct colour; true where it is one that programs use for what is not meant to be read first.
-fn is_grey(codes: &mut impl Iterator<Item = u16>) -> bool {
+fn colour(codes: &mut impl Iterator<Item = u16>) -> (bool, Hue) {
+    const INDEXED: u32 = 1 << 24;
+    const DIRECT: u32 = 1 << 25;
     match codes.next() {
-        Some(5) => matches!(codes.next(), Some(8 | 240..=245)),
+        Some(5) => {
+            let index = codes.next().unwrap_or(0);
+            (matches!(index, 8 | 240..=245), Hue(INDEXED | u32::from(index)))
+        }
         Some(2) => {
             let [Some(r), Some(g), Some(b)] = [codes.next(), codes.next(), codes.next()] else {
-                return false;
+                return (false, Hue::default());
             };
-            r.abs_diff(g) < 24 && g.abs_diff(b) < 24 && (70..150).contains(&g)
+            let grey = r.abs_diff(g) < 24 && g.abs_diff(b) < 24 && (70..150).contains(&g);
+            let [r, g, b] = [r, g, b].map(|part| u32::from(part & 0xff));
+            (grey, Hue(DIRECT | r << 16 | g << 8 | b))
         }
-        _ => false,
+        _ => (false, Hue::default()),
     }
 }
 
@@ -125,6 +140,9 @@ fn row(line: &str, pen: &mut Pen) -> Row {
         }
         if row.ink.is_empty() {
             row.shaded = pen.background;
+        }
+        if c != ' ' && row.text.trim_start().is_empty() {
+            row.hue = pen.hue;
         }
         row.text.push(c);
         row.ink.push(pen.ink());

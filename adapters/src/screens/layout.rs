@@ -178,6 +178,18 @@ impl<'g> Layout<'g> {
         self.composer.as_ref().map(|composer| composer.draft)
     }
 
+    /// True of a row that is not drawn as what the user says is: in another colour than the box. Where the capture tells
+    /// no colours, one that is not the first in its turn to begin so.
+    pub(super) fn is_apart(&self, row: &Row) -> bool {
+        let Some(composer) = &self.composer else { return true };
+        if self.grid.attributed {
+            return self.grid.rows.get(composer.outside.start).is_none_or(|edge| edge.hue != row.hue);
+        }
+        let begins = row.text.trim_start().chars().next();
+        let before = self.grid.rows.get(self.turn.start..self.outcome.start).unwrap_or_default();
+        before.iter().any(|row| begins.is_some_and(|mark| row.text.trim_start().starts_with(mark)))
+    }
+
     /// The rows of a region that have text.
     pub(super) fn rows(&self, region: Region) -> Vec<&Row> {
         let rows = &self.grid.rows;

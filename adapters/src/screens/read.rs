@@ -209,8 +209,17 @@ fn condition(node: &Node, path: &str, problems: &mut Problems) -> Option<Conditi
             None
         }
     };
+    let apart = match fields.text("drawn", problems) {
+        None => false,
+        Some((word, _)) if word == "apart" => true,
+        Some((word, line)) => {
+            let message = format!("`{}` is not known here; write `apart`", text::clean(&word, 40));
+            problems.add(line, &fields.at("drawn"), message);
+            false
+        }
+    };
     fields.close(problems);
-    Some(Condition { regions: regions?, pattern: pattern? })
+    Some(Condition { regions: regions?, pattern: pattern?, apart })
 }
 
 fn regions(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Vec<Region>> {

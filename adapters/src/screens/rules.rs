@@ -94,6 +94,8 @@ pub(super) enum Composer {
 pub(super) struct Condition {
     pub(super) regions: Vec<Region>,
     pub(super) pattern: Pattern,
+    /// Only in what is not drawn as the user's own words are.
+    pub(super) apart: bool,
 }
 
 #[derive(Debug)]
@@ -238,7 +240,8 @@ impl Condition {
     /// The first place where it is found: a row, else words that a narrow terminal wrapped onto several.
     fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
         self.regions.iter().find_map(|region| {
-            let rows = layout.rows(*region);
+            let mut rows = layout.rows(*region);
+            rows.retain(|row| !self.apart || layout.is_apart(row));
             let row = rows.iter().find(|row| self.pattern.is_match(&row.text)).map(|row| row.text.clone());
             let wrapped = || joined(&rows).into_iter().find(|text| self.pattern.is_match(text));
             let line = row.or_else(|| layout.is_narrow().then(wrapped).flatten())?;

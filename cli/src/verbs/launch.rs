@@ -2,19 +2,27 @@
 //!
 //! [`plan`] decides, from the roster and the environment, what would run where; this file does it.
 
+mod environment;
+mod exec;
+mod gather;
+mod place;
 mod plan;
+mod runtime;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use fleet_adapters::identity;
+use fleet_adapters::runtimes::claude::trust;
+use fleet_adapters::session_file;
 use fleet_adapters::tmux::{Life, Server, TmuxError};
 use fleet_domain::AgentName;
 use fleet_framework::home::shown;
-use fleet_framework::hooks::{self, Wiring};
-use fleet_framework::{Home, seed};
+use fleet_framework::{Home, files, seed};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::exec::Start;
+use self::gather::Gathered;
 use self::plan::{Launch, Place};
 use super::holder::{failed, read_roster, settle};
 use crate::error::{Code, Failure, Outcome};
@@ -24,6 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   fleet launch coder0             start the agent's session, as its unit does
   fleet launch coder0 --dry-run   only show what would run where
+  fleet launch coder0 --print-prompt   what the agent is told of itself
+  fleet launch coder0 --fresh     begin a new conversation instead of going on with the last
   fleet launch coder0 --stop      end its session and nothing else";
 
 const AFTER: &str = "\
@@ -32,6 +42,9 @@ Environment (overrides the roster; an empty value is as good as none):
   MOSAIC_TMUX_SOCKET   for an agent that is in no roster
   CLAUDE_CODE_DISABLE_1M_CONTEXT, CLAUDE_CODE_AUTO_COMPACT_WINDOW
                        what claude gets instead of 1 and 200000; set empty, it gets none
+  MOSAIC_PI_SKILL_MODE   pi's skills: none (default), all, discover
+  MOSAIC_PI_FORCE_SKILLS names that pi gets in any case, with colons between; default mosaic-tools
+All of fleet/agents/AGENT.env reaches the agent; its values are read in the pane and stand nowhere else.
 
 Exit codes of this verb: 64 a name is missing or unknown, 69 there is no tmux";
 
@@ -51,10 +64,22 @@ pub struct Args {
     /// Show what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Show what the agent is told of itself: role, person, human, tools, peers
+    #[arg(long, conflicts_with_all = ["stop", "dry_run"])]
+    print_prompt: bool,
+    /// Begin a new conversation; without it the agent goes on where it was, if its runtime can
+    #[arg(long)]
+    fresh: bool,
+    /// In the pane: become what this file says
+    #[arg(long, hide = true, value_name = "FILE")]
+    exec: Option<PathBuf>,
 }
 
 /// Handles SIGTERM itself: a start that is broken off leaves no session behind.
 pub async fn run(args: Args) -> Outcome {
+    if let Some(path) = args.exec {
+        return Err(exec::become_it(&path));
+    }
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let variable = |name: &str| std::env::var(name).ok();
     let Some(name) = args.agent.or_else(|| variable("MOSAIC_AGENT_NAME")).filter(|name| !name.is_empty())
@@ -63,36 +88,45 @@ pub async fn run(args: Args) -> Outcome {
     };
     let name = AgentName::parse(&name).map_err(|error| Failure::of(Code::LaunchUsage, &error))?;
     let roster = read_roster(&home).map_err(|error| error.to_string());
-    let wiring = |runtime: &str| hooks::wiring(runtime, &home, &sidecar()?);
+    let gathered = Gathered::of(&home, &name, args.fresh)?;
     let place = Place {
         roster: &roster,
         roster_path: &shown(&home.roster()),
         host: identity::host(),
         root: nix::unistd::geteuid().is_root(),
-        wiring: &wiring,
+        sources: &gathered,
     };
     if args.stop {
         let server = Server::new(place.socket_to_stop(&name, &variable)?);
         return stop(&server, &name, args.dry_run).await;
     }
+    if args.print_prompt {
+        let prompt = place.prompt(&name, &variable)?;
+        warn(&prompt.warnings);
+        return output::data(&prompt.text);
+    }
     let mut launch = place.launch(&name, &variable)?;
     launch.environment.push((VERSION_VARIABLE.to_owned(), seed::version().to_string()));
-    start(&launch, args.dry_run).await
-}
-
-async fn start(launch: &Launch, dry_run: bool) -> Outcome {
-    for warning in &launch.warnings {
-        output::note(&format!("warning: {warning}"));
-    }
-    if dry_run {
+    warn(&launch.warnings);
+    if args.dry_run {
         return output::data(&launch.to_string());
     }
+    start(&launch, &home).await
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        output::note(&format!("warning: {warning}"));
+    }
+}
+
+async fn start(launch: &Launch, home: &Home) -> Outcome {
     let server = Server::new(launch.socket.clone());
     let begun = Cell::new(false);
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::of(Code::Failure, &error))?;
     tokio::select! {
-        outcome = bring_up(launch, &server, &begun) => outcome,
+        outcome = bring_up(launch, home, &server, &begun) => outcome,
         _ = terminate.recv() => {
             // systemd does not run a unit's stop command for a start that it breaks off.
             if begun.get() {
@@ -104,7 +138,7 @@ async fn start(launch: &Launch, dry_run: bool) -> Outcome {
 }
 
 /// `begun` tells that the session, should there be one, is ours.
-async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outcome {
+async fn bring_up(launch: &Launch, home: &Home, server: &Server, begun: &Cell<bool>) -> Outcome {
     let (name, socket) = (launch.name.as_str(), launch.socket.shown());
     match server.life(name).await.map_err(no_tmux)? {
         Some(Life::Runs) => {
@@ -127,13 +161,9 @@ async fn bring_up(launch: &Launch, server: &Server, begun: &Cell<bool>) -> Outco
         return Err(Failure::new(Code::Failure, message)
             .next(format!("install {program}, or set the agent's `command` in the roster to where it is")));
     }
-    if let Some(Err(error)) = launch.wiring.as_ref().map(Wiring::write) {
-        let message = format!("{name}: the hooks cannot be written: {error}");
-        return Err(Failure::new(Code::Failure, message).next("the directory must be writable: fleet doctor"));
-    }
+    let start = prepare(launch, home)?;
     begun.set(true);
-    let started =
-        server.new_kept_session(name, &launch.directory, &launch.environment, &launch.command).await;
+    let started = server.new_kept_session(name, &launch.directory, &shared(launch), &start).await;
     if matches!(started, Err(TmuxError::NotInstalled)) {
         return started.map_err(no_tmux);
     }
@@ -159,10 +189,57 @@ fn no_tmux(error: TmuxError) -> Failure {
     }
 }
 
-/// The sidecar's program, where it was installed beside this one.
-fn sidecar() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?.parent()?.join("fleet-sidecar");
-    program.is_file().then_some(program)
+/// Writes what the runtime will read, and says how the pane becomes it.
+fn prepare(launch: &Launch, home: &Home) -> Result<Vec<String>, Failure> {
+    let name = launch.name.as_str();
+    seed::finish(home).map_err(|error| Failure::of(Code::Failure, &error))?;
+    if let Some(file) = &launch.trust
+        && let Err(error) = trust::trust(file, &launch.directory)
+    {
+        output::note(&format!("warning: {name} may be asked whether it trusts its folder: {error}"));
+    }
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::new(Code::Failure, format!("{name}: {what} cannot be written: {error}"))
+            .next("the directory must be writable, with room on its disk: fleet doctor")
+    };
+    if let Some(wiring) = &launch.wiring {
+        wiring.write().map_err(|error| failed("the file of its hooks", &error))?;
+    }
+    if let Some((path, text)) = &launch.prompt {
+        files::put(path, text.as_bytes(), 0o600).map_err(|error| failed("its prompt", &error))?;
+    }
+    if let Some(session) = &launch.session {
+        let write = files::make_dir(&home.heartbeats())
+            .and_then(|()| session_file::write(&home.session(name), session));
+        if let Err(error) = write {
+            output::note(&format!("warning: {name}: its conversation will not be found again: {error}"));
+        }
+    }
+    let start = Start {
+        directory: launch.directory.clone(),
+        unset: launch.unset.clone(),
+        environment_file: Some(launch.environment_file.0.clone()),
+        set: launch.environment.clone(),
+        argv: launch.command.clone(),
+    };
+    let path = home.heartbeats().join(format!("{name}.launch"));
+    let text = serde_json::to_vec(&start).map_err(|error| failed("its start", &error))?;
+    files::put(&path, &text, 0o600).map_err(|error| failed("its start", &error))?;
+    let program = std::env::current_exe().map_err(|error| failed("its start", &error))?;
+    let words = [program.as_path(), Path::new("launch"), Path::new("--exec"), &path];
+    Ok(words.map(|word| word.to_string_lossy().into_owned()).into())
+}
+
+/// What further windows of the session get too.
+fn shared(launch: &Launch) -> Vec<(String, String)> {
+    let shared = |name: &str| name == "PATH" || name.starts_with("MOSAIC_");
+    launch.environment.iter().filter(|(name, _)| shared(name)).cloned().collect()
+}
+
+/// True where a launch by this user would find the runtime.
+pub(super) fn has_runtime(runtime: &str) -> bool {
+    let path = environment::search_path(&|name| std::env::var(name).ok(), None, Path::is_dir);
+    found(runtime, &path)
 }
 
 fn found(program: &str, path: &str) -> bool {

@@ -9,6 +9,7 @@ pub mod drift;
 pub mod events;
 pub mod explain;
 pub mod holder;
+pub mod init;
 pub mod install;
 pub mod launch;
 pub mod limits;

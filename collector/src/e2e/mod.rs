@@ -5,6 +5,7 @@ mod limits;
 mod pages;
 mod readers;
 mod reports;
+mod telemetry;
 mod usage;
 mod windows;
 
@@ -45,6 +46,7 @@ async fn soon<F: Future>(future: F) -> F::Output {
 struct Collector {
     socket: PathBuf,
     http: SocketAddr,
+    otlp: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), AppError>>,
 }
@@ -54,6 +56,7 @@ fn config(dir: &Path) -> Config {
         socket: dir.join("run/collector.sock"),
         http: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         http_required: true,
+        otlp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         prices: Some(dir.join("prices.yaml")),
         store: dir.join("state/register.sqlite3"),
         log: LevelFilter::OFF,
@@ -72,11 +75,12 @@ fn start_with(
 ) -> Collector {
     let app = App::build(config(dir), clock::system()).unwrap();
     let http = app.http().unwrap();
+    let otlp = app.otlp().unwrap();
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(app.serve_with(open, async move {
         let _ = stopped.await;
     }));
-    Collector { socket: config(dir).socket, http, stop, task }
+    Collector { socket: config(dir).socket, http, otlp, stop, task }
 }
 
 impl Collector {

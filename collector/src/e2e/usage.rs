@@ -20,6 +20,7 @@ pub(super) fn batch(session: &str, cursor: u8, records: &[(&str, u64)]) -> Usage
         cursor: vec![cursor],
         records: records.iter().map(record).collect(),
         unreadable: 1,
+        requests: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ impl Metric {
             ("fleet_agent_info", "managed") => Some(vec!["true", "false"]),
             ("fleet_agent_stuck", "kind") => Some(StuckKind::ALL.map(StuckKind::as_str).to_vec()),
             ("fleet_agent_drift", "kind") => Some(drift::Kind::ALL.map(drift::Kind::as_str).to_vec()),
+            ("fleet_collector_telemetry_responses", "result") => Some(vec!["taken", "unusable"]),
             (_, "provenance") => Some(vec!["provider", "user", "estimated"]),
             ("fleet_tokens", "kind") => Some(TOKEN_KINDS.to_vec()),
             ("fleet_collector_dropped", "reason") => Some(Dropped::ALL.map(Dropped::as_str).to_vec()),
@@ -146,6 +147,8 @@ metrics! {
         "Usage records taken in.";
     USAGE_UNREADABLE: Counter "fleet_collector_usage_unreadable" Some("lines"), [],
         "Lines of usage sources that sidecars could not read.";
+    TELEMETRY: Counter "fleet_collector_telemetry_responses" Some("responses"), ["result"],
+        "Responses that OpenTelemetry logs told of: taken in (counted where no transcript holds them), or unusable.";
     DROPPED: Counter "fleet_collector_dropped" Some("records"), ["reason"],
         "What the collector dropped, by reason.";
     STORE_ERRORS: Counter "fleet_collector_store_errors" Some("errors"), [],

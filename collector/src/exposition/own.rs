@@ -26,6 +26,9 @@ pub(super) fn encode(
     one(&catalogue::OBSERVATIONS, &[], Value::Whole(meters.observations.get()))?;
     one(&catalogue::USAGE_RECORDS, &[], Value::Whole(meters.usage_records.get()))?;
     one(&catalogue::USAGE_UNREADABLE, &[], Value::Whole(meters.usage_unreadable.get()))?;
+    let mut family = Family::begin(encoder, &catalogue::TELEMETRY)?;
+    family.write(&["taken"], Value::Whole(meters.telemetry_responses.get()))?;
+    family.write(&["unusable"], Value::Whole(meters.telemetry_unusable.get()))?;
     dropped(encoder, snapshot, meters)?;
     let mut one = |metric, value| Family::begin(encoder, metric)?.write(&[], value);
     one(&catalogue::STORE_ERRORS, Value::Whole(meters.store_errors.get()))?;

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fleet_domain::fleet::ReporterId;
-use fleet_domain::limits::{Provenance, Reading};
+use fleet_domain::limits::Reading;
 use fleet_domain::observation::Vantage;
 use fleet_domain::text;
 use fleet_proto::convert::{Answer, Hello, Report, answer_to_pb, report_from_pb};
@@ -202,7 +202,7 @@ impl Stream {
             }),
             Report::Limits(readings) => {
                 // What a user says comes another way, with who said it.
-                let told = |reading: &Reading| reading.provenance() == Provenance::Provider;
+                let told = |reading: &Reading| reading.source.is_runtimes();
                 let readings = readings.into_iter().filter(told).collect();
                 let tenant = hello.tenant.clone();
                 self.tell(|_| Input::Limits { tenant, readings }).await?;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::handle::{Ack, Question, Sink, StoreHandle, UsageJob, queues};
-use super::{Numbered, Store, StoreError, WindowWrite, Write};
+use super::{AuxiliaryWrite, Numbered, Store, StoreError, WindowWrite, Write};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
@@ -145,7 +145,10 @@ impl Actor {
                 Wake::Question(Some(question)) => {
                     // What was sent before the question is part of the answer.
                     self.flush_if_well().await;
-                    self.answer(question);
+                    match question {
+                        Question::Auxiliary(write, reply) => drop(reply.send(self.auxiliary(write).await)),
+                        question => self.answer(question),
+                    }
                 }
             }
         }
@@ -267,8 +270,18 @@ impl Actor {
             Question::Summed(asked, after, limit, reply) => {
                 drop(reply.send(self.store.summed(&asked.0, &asked.1, &after, limit)));
             }
+            // Answered by `auxiliary`, which also tells the register.
+            Question::Auxiliary(..) => {}
             Question::Skip(past, count, reply) => drop(reply.send(self.store.skip_to_latest(&past, count))),
         }
+    }
+
+    async fn auxiliary(&mut self, write: AuxiliaryWrite) -> Result<(), StoreError> {
+        let booked: Vec<_> = self.store.commit(&[Write::Auxiliary(write)])?.into_iter().flatten().collect();
+        if !booked.is_empty() {
+            let _ = self.hub.send(Input::Booked(booked)).await;
+        }
+        Ok(())
     }
 
     fn prune(&mut self) {

@@ -69,6 +69,7 @@ pub(crate) fn usage(session: &str, source: &str, cursor: u8, records: Vec<Record
             cursor: vec![cursor],
             records,
             unreadable: 0,
+            requests: Vec::new(),
         },
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use fleet_domain::price::Table;
 use fleet_domain::report::Question as UsageQuestion;
 
-use super::{Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite, WindowWrite};
+use super::{AuxiliaryWrite, Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite, WindowWrite};
 
 /// Batches that wait for the thread, of all streams together.
 const USAGE_QUEUE: usize = 32;
@@ -49,6 +49,8 @@ pub(super) enum Question {
     Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
     Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
     Summed(Box<(UsageQuestion, Arc<Table>)>, Place, u32, oneshot::Sender<Result<Summed, StoreError>>),
+    /// Answered once it is durable.
+    Auxiliary(AuxiliaryWrite, oneshot::Sender<Result<(), StoreError>>),
     Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
@@ -82,6 +84,11 @@ impl StoreHandle {
         limit: u32,
     ) -> Result<Summed, Unavailable> {
         self.ask(|reply| Question::Summed(Box::new((question, table)), after, limit, reply)).await
+    }
+
+    /// Books what telemetry told; durable when this returns.
+    pub async fn auxiliary(&self, write: AuxiliaryWrite) -> Result<(), Unavailable> {
+        self.ask(|reply| Question::Auxiliary(write, reply)).await
     }
 
     pub async fn skip_to_latest(&self, past: Past, count: u32) -> Result<u64, Unavailable> {

@@ -14,6 +14,8 @@ pub(crate) mod conformance;
 mod conservation;
 #[cfg(test)]
 pub(crate) mod flaky;
+#[cfg(test)]
+mod telemetry_laws;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
-use fleet_domain::usage::Change;
+use fleet_domain::usage::{Change, Record};
 use fleet_domain::{AgentKey, HostId, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
@@ -32,6 +34,8 @@ pub const KEEP_TRANSITIONS: Duration = Duration::from_secs(90 * 24 * 3600);
 pub const KEEP_RECENT: Duration = Duration::from_secs(30 * 3600);
 /// How long a window is kept that nobody tells of any more.
 pub const KEEP_WINDOWS: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long what telemetry told may wait for its transcript, and the other way.
+pub const KEEP_JOINS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// So many agents are restored at most, those of the latest activity.
 pub const MAX_RESTORED: u32 = 10_000;
 
@@ -81,6 +85,35 @@ pub enum Write {
     Usage(UsageWrite),
     Transition(Numbered),
     Window(WindowWrite),
+    Auxiliary(AuxiliaryWrite),
+}
+
+/// Usage as telemetry told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuxiliaryWrite {
+    pub tenant: TenantId,
+    pub host: HostId,
+    pub received: Wall,
+    pub told: Vec<Auxiliary>,
+}
+
+/// One response by telemetry; its record's id is none that a transcript has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Auxiliary {
+    pub runtime: String,
+    /// Who pays, where the conversation is not known yet.
+    pub account: String,
+    pub join: Join,
+    pub record: Record,
+}
+
+/// What a transcript that holds the same response would show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Join {
+    /// The provider's identity of the request.
+    Request(String),
+    /// Any response of the conversation: its transcript misses none.
+    Conversation(String),
 }
 
 /// Records and the position after them.

@@ -180,17 +180,7 @@ impl Entry {
                 interval: beat.interval,
                 status: beat.status,
             }),
-            native: slot
-                .seen
-                .native
-                .iter()
-                .map(|native| NativeSignal {
-                    state: native.state,
-                    since: native.since.map(ago),
-                    source: native.source,
-                    confirmed: ago(native.confirmed),
-                })
-                .collect(),
+            native: slot.seen.native.iter().map(|native| NativeSignal::of(native, slot.at.mono)).collect(),
             last_activity: slot.seen.idle.map(ago),
         }
     }

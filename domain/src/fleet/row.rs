@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::drift::{self, Drift};
 use crate::heartbeat::{self, Health};
 use crate::ids::{AgentKey, RuntimeName, SessionId};
+use crate::limits::provider_of;
 use crate::observation::Pane;
 use crate::readiness::{
     EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge,
@@ -122,13 +123,16 @@ pub(super) fn of<'a>(
     let systemd_known = host
         .is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
     let unknown = if systemd_known && roster.is_some() { "not-found" } else { "unknown" };
+    let runtime = roster.map(|roster| &roster.runtime).or(entry.runtime.as_ref());
+    // As `limits::account_of`, without making a name of it.
+    let provider = || provider_of(runtime?.as_str(), None);
     Row {
         key,
         name,
-        runtime: roster.map(|roster| &roster.runtime).or(entry.runtime.as_ref()),
+        runtime,
         class: roster.map(|roster| roster.class.as_str()),
         alias: roster.and_then(|roster| roster.alias.as_deref()),
-        account: roster.and_then(|roster| roster.account.as_deref()),
+        account: roster.and_then(|roster| roster.account.as_deref()).or_else(provider),
         managed: roster.is_some(),
         systemd_active: entry.unit.as_ref().map_or(unknown, |unit| &unit.active),
         systemd_enabled: entry.unit.as_ref().map_or(unknown, |unit| &unit.enabled),

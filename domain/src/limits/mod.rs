@@ -130,6 +130,11 @@ impl Source {
         Self::ALL.into_iter().find(|source| source.as_str() == name)
     }
 
+    /// It is a runtime's word, not a person's and not our own.
+    pub fn is_runtimes(self) -> bool {
+        self.provenance() == Provenance::Provider
+    }
+
     pub fn provenance(self) -> Provenance {
         match self {
             Self::User => Provenance::User,

@@ -5,9 +5,11 @@
 
 pub mod edit;
 pub mod floor;
+mod messages;
 pub mod peers;
 mod read;
 pub mod role;
+pub mod write;
 
 use crate::ids::{AgentName, RuntimeName, SocketName, TenantId};
 

@@ -6,8 +6,8 @@ use super::SeedError;
 use crate::home::Home;
 use crate::{hooks, presets, units};
 
-/// First line `version N`, then a checksum of each file: a test holds it true, so that no file changes without a new
-/// version.
+/// First line `version N` and a checksum of the rest, then one of each file: a test holds it true, so that no file changes
+/// without a new version.
 const MANIFEST: &str = include_str!("../../seed.manifest");
 /// Nothing in them is secret.
 const MODE: u32 = 0o644;
@@ -54,7 +54,7 @@ pub(super) struct Owned {
 /// The version of the embedded framework.
 pub fn version() -> u32 {
     let first = MANIFEST.lines().next().unwrap_or_default();
-    first.strip_prefix("version ").and_then(|number| number.parse().ok()).unwrap_or_default()
+    first.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// Every file with its path in the home, before this machine's directories are filled in.
@@ -84,7 +84,8 @@ pub(super) fn files(
         files.push(Owned { path: Path::new("systemd/user").join(name), content, mode: MODE });
     }
     for runtime in ["claude", "pi"] {
-        let Some(wiring) = hooks::wiring(runtime, home, &bin.join("fleet-sidecar")) else { continue };
+        let sidecar = bin.join("fleet-sidecar");
+        let Some(wiring) = hooks::wiring(runtime, home, &sidecar, hooks::Manner::default()) else { continue };
         if let Ok(path) = wiring.path.strip_prefix(&home.root) {
             files.push(Owned { path: path.to_owned(), content: wiring.content, mode: PRIVATE });
         }

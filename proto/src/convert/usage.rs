@@ -7,7 +7,7 @@ use fleet_domain::usage::{Record, Terms, Tokens};
 
 use super::scalar::name;
 use super::{Invalid, bounded};
-use crate::limits::{MAX_CURSOR, MAX_NAME, MAX_RECORDS};
+use crate::limits::{MAX_CURSOR, MAX_NAME, MAX_RECORDS, MAX_REQUESTS};
 use crate::pb;
 
 /// A validated batch: records and position become durable together.
@@ -21,6 +21,8 @@ pub struct UsageBatch {
     pub cursor: Vec<u8>,
     pub records: Vec<Record>,
     pub unreadable: u64,
+    /// Requests whose responses it holds.
+    pub requests: Vec<String>,
 }
 
 pub fn batch_to_pb(batch: &UsageBatch) -> pb::UsageBatch {
@@ -33,11 +35,13 @@ pub fn batch_to_pb(batch: &UsageBatch) -> pb::UsageBatch {
         unreadable: batch.unreadable,
         runtime: batch.runtime.clone(),
         account: batch.account.clone(),
+        requests: batch.requests.clone(),
     }
 }
 
 pub fn batch_from_pb(batch: &pb::UsageBatch) -> Result<UsageBatch, Invalid> {
     bounded("usage.records", batch.records.len(), MAX_RECORDS)?;
+    bounded("usage.requests", batch.requests.len(), MAX_REQUESTS)?;
     bounded("usage.cursor", batch.cursor.len(), MAX_CURSOR)?;
     bounded("usage.source", batch.source.len(), MAX_NAME * 8)?;
     if batch.source.is_empty() {
@@ -55,6 +59,12 @@ pub fn batch_from_pb(batch: &pb::UsageBatch) -> Result<UsageBatch, Invalid> {
         cursor: batch.cursor.clone(),
         records: batch.records.iter().map(record_from_pb).collect::<Result<_, _>>()?,
         unreadable: batch.unreadable,
+        requests: batch
+            .requests
+            .iter()
+            .map(|request| name(request))
+            .filter(|request| !request.is_empty())
+            .collect(),
     })
 }
 

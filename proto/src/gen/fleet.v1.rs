@@ -644,6 +644,10 @@ pub struct UsageBatch {
     pub runtime: ::prost::alloc::string::String,
     #[prost(string, tag = "8")]
     pub account: ::prost::alloc::string::String,
+    /// Requests that the stretch holds the responses of, by the provider's identity: who else tells of one (telemetry) tells
+    /// of what is counted.
+    #[prost(string, repeated, tag = "9")]
+    pub requests: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One billed model response.
 #[derive(Clone, PartialEq, ::prost::Message)]

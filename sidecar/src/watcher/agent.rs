@@ -9,19 +9,21 @@ use fleet_adapters::host::wall_now;
 use fleet_adapters::runtimes::claude;
 use fleet_adapters::runtimes::ending::{self, Ending};
 use fleet_adapters::runtimes::usage::{Trace, Tracer};
-use fleet_adapters::runtimes::{self, NativeReading};
+use fleet_adapters::runtimes::{self, NativeReading, live};
 use fleet_adapters::screens::Rules;
+use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
-use fleet_domain::Wall;
-use fleet_domain::heartbeat::{Heartbeat, Status};
-use fleet_domain::observation::{Beat, Native, Observation, Pane, Process, RosterEntry, Source};
+use fleet_domain::AccountName;
+use fleet_domain::limits::{account_of, provider_of};
+use fleet_domain::observation::{Native, Pane, Process, RosterEntry, Source};
 use look::Found;
 use tokio::task::AbortHandle;
 
 use super::Id;
 use super::hooks::Told;
 use super::screen::{Busy, Watch};
+use super::servers::Served;
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
@@ -29,29 +31,35 @@ const MISSES: u8 = 3;
 /// A turn of which nothing came for so long may be one whose requests fail.
 const SILENT: Duration = Duration::from_secs(20);
 
+/// As [`Watched::moved`] is kept, to a few seconds.
+const MOVES: Duration = Duration::from_secs(6);
+
 pub(super) struct Watched {
     pub(super) id: Id,
     pub(super) roster: Option<RosterEntry>,
     pub(super) row: PaneRow,
     pub(super) pane: Pane,
     pub(super) found: Found,
-    reading: Option<NativeReading>,
+    pub(super) reading: Option<NativeReading>,
     misses: u8,
     /// The runtime's configuration directory, once looked up.
     config: Option<PathBuf>,
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
-    screen: Watch,
-    told: Option<Told>,
-    ending: Ending,
+    pub(super) screen: Watch,
+    pub(super) told: Option<Told>,
+    pub(super) served: Served,
+    pub(super) ending: Ending,
     ended_at: Option<(SystemTime, u64)>,
-    tracer: Tracer,
+    pub(super) tracer: Tracer,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
     conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
-    moved: Option<SystemTime>,
+    pub(super) moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
     pub(super) writer: Option<Writer>,
+    /// What is remembered of the conversation.
+    pub(super) session: Option<Session>,
     pub(super) guards: Vec<(u32, AbortHandle)>,
     pub(super) interval: Duration,
 }
@@ -82,6 +90,7 @@ impl Watched {
             confirmed: None,
             screen: Watch::default(),
             told: None,
+            served: Served::default(),
             ending: Ending::default(),
             ended_at: None,
             tracer: Tracer::default(),
@@ -89,6 +98,7 @@ impl Watched {
             moved: None,
             beat_at: Instant::now(),
             writer: None,
+            session: None,
             guards: Vec::new(),
             interval,
         };
@@ -115,6 +125,14 @@ impl Watched {
         let mut pids: Vec<u32> = std::iter::once(self.row.pid).chain(runtime).collect();
         pids.dedup();
         pids
+    }
+
+    /// The account that it spends from, and whose limits that account has.
+    pub(super) fn pays(&self) -> Option<(AccountName, &'static str)> {
+        let runtime = self.found.runtime.as_ref()?;
+        let rostered = self.roster.as_ref().and_then(|entry| entry.account.as_deref());
+        let account = account_of(rostered, runtime.as_str(), None)?;
+        Some((account, provider_of(runtime.as_str(), None).unwrap_or_default()))
     }
 
     /// A fresh row from tmux; true when something changed.
@@ -180,6 +198,7 @@ impl Watched {
         self.confirmed = None;
         self.screen.forget();
         self.told = None;
+        self.served = Served::default();
         self.ending = Ending::default();
         self.ended_at = None;
         self.tracer = Tracer::default();
@@ -268,6 +287,24 @@ impl Watched {
         self.is_alive() && self.runs() && self.screen.wants_look(busy, self.row.activity)
     }
 
+    /// Looks for the server that its runtime may have; true when one was found.
+    pub(super) fn find_server(&mut self) -> bool {
+        let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
+        process.is_some_and(|(runtime, stat)| self.served.find(runtime, stat))
+    }
+
+    /// A server told something; true when that says something new of this agent.
+    pub(super) fn heard(&mut self, told: &live::Told) -> bool {
+        let Some((runtime, stat)) = self.found.runtime.as_ref().zip(self.found.stat.as_ref()) else {
+            return false;
+        };
+        let changed = self.served.take(told, runtime, stat);
+        if told.conversations.is_some() && told.endpoint.is_the_process() && self.runs() {
+            self.confirmed = Some((Instant::now(), Source::Api));
+        }
+        changed
+    }
+
     /// A hook of its runtime called.
     pub(super) fn hooked(&mut self, call: Call) {
         let now = Instant::now();
@@ -305,13 +342,16 @@ impl Watched {
 
     /// A runtime that gives no answer of its own answers by drawing what it draws.
     fn confirm_by_screen(&mut self) {
-        if let (true, None, Some(at)) = (self.runs(), &self.reading, self.screen.recognised()) {
+        let later = |at: Instant| self.confirmed.is_none_or(|(before, _)| before < at);
+        if let (true, None, Some(at)) = (self.runs(), &self.reading, self.screen.recognised())
+            && later(at)
+        {
             self.confirmed = Some((at, Source::Screen));
         }
     }
 
     /// A runtime is there and not stopped.
-    fn runs(&self) -> bool {
+    pub(super) fn runs(&self) -> bool {
         self.found.stat.as_ref().is_some_and(|stat| !stat.stopped())
     }
 
@@ -339,6 +379,12 @@ impl Watched {
         let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
         let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
         process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading)).into_iter().flatten()
+    }
+
+    /// It moves, and nothing that it writes is known: its first answer is worth a look before the next listing.
+    pub(super) fn seeks_transcripts(&self) -> bool {
+        let moves = self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|idle| idle < MOVES);
+        moves && self.runs() && self.tracer.known().next().is_none()
     }
 
     /// Those of the transcripts that lie in one of these directories.
@@ -381,71 +427,10 @@ impl Watched {
                 .is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
     }
 
-    fn native(&self) -> Option<&Native> {
-        self.reading.as_ref()?.native.as_ref()
-    }
-
-    /// The heartbeat that a file would carry now.
-    pub(super) fn heartbeat(&self, now: Instant, wall: Wall) -> Option<Heartbeat> {
-        let (at, source) = self.confirmed?;
-        Some(Heartbeat {
-            ts: wall.minus(now.duration_since(at)),
-            pid: self.found.stat.as_ref().map(|stat| stat.pid),
-            status: self.status(now, wall),
-            model: self.ending.model.clone(),
-            interval: Some(self.interval),
-            source: Some(source.as_str().to_owned()),
-        })
-    }
-
-    /// How long ago the runtime last answered.
-    fn silence(&self, now: Instant) -> Duration {
-        self.confirmed.map_or(Duration::ZERO, |(at, _)| now.duration_since(at))
-    }
-
-    /// What a heartbeat says of the turn.
-    fn status(&self, now: Instant, wall: Wall) -> Option<Status> {
-        let by_hook = || self.told.as_ref().map(|told| told.says(None, now).0);
-        let by_transcript = || look::turn(&self.ending, wall);
-        let by_screen = || self.screen.says(now, wall).0;
-        let leading = self.native().cloned().or_else(by_hook).or_else(by_transcript).or_else(by_screen);
-        leading.map(|native| look::status(native.state))
-    }
-
-    /// All of it, with ages as of now.
-    pub(super) fn observation(&self, now: Instant) -> Observation {
-        let time = SystemTime::now();
-        let wall = wall_now();
-        let silence = self.silence(now);
-        let (shown, in_the_way) = self.screen.says(now, wall);
-        let own = self.native().map(|native| Native { confirmed: silence, ..native.clone() });
-        let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
-        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
-        let idle = self.moved.map(|moved| time.duration_since(moved).unwrap_or_default());
-        let (hooked, asked) = self.told.as_ref().map(|told| told.says(idle, now)).unzip();
-        evidence.extend(asked.flatten());
-        evidence.extend(in_the_way);
-        Observation {
-            socket: self.id.0.clone(),
-            session: self.id.1.clone(),
-            pane: self.pane.clone(),
-            process: self.found.process.clone(),
-            runtime: self.found.runtime.clone(),
-            native: own.into_iter().chain(hooked).chain(told).chain(shown).collect(),
-            evidence,
-            heartbeat: self.confirmed.map(|(at, source)| Beat {
-                age: now.duration_since(at),
-                interval: self.interval,
-                pid: self.found.stat.as_ref().map(|stat| stat.pid),
-                status: self.status(now, wall),
-                source,
-                clock_skew: false,
-            }),
-            idle,
-            model: self.ending.model.clone(),
-            conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
-            draft: self.screen.draft(),
-        }
+    /// What the runtime says of itself.
+    pub(super) fn native(&self) -> Option<Native> {
+        let own = self.reading.as_ref().and_then(|reading| reading.native.clone());
+        own.or_else(|| self.served.native(Instant::now(), wall_now()))
     }
 }
 

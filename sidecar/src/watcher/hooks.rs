@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::hooks::{Call, MAX_CALL};
+use fleet_adapters::sighted::Datagram;
 use fleet_domain::observation::{Evidence, Native, NativeState, Source};
 use tokio::net::UnixDatagram;
 
@@ -27,14 +28,14 @@ impl Hooks {
         Self { socket: socket.ok(), path, buffer: vec![0; MAX_CALL] }
     }
 
-    /// The next call; what is no call is passed over.
-    pub(super) async fn next(&mut self) -> Call {
+    /// The next call or sighting; what is neither is passed over.
+    pub(super) async fn next(&mut self) -> Datagram {
         let Some(socket) = &self.socket else { return std::future::pending().await };
         loop {
             match socket.recv(&mut self.buffer).await {
                 Ok(length) => {
-                    if let Some(call) = Call::decode(&self.buffer[..length]) {
-                        return call;
+                    if let Some(datagram) = Datagram::decode(&self.buffer[..length]) {
+                        return datagram;
                     }
                 }
                 Err(error) => {

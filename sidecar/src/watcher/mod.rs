@@ -6,15 +6,20 @@ mod discovery;
 mod hooks;
 mod planes;
 mod recovery;
+mod remember;
 mod rules;
 mod screen;
 mod serve;
+mod servers;
+mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
+use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::screens::RuleBook;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
@@ -26,14 +31,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::config::Config;
+use crate::limits::Limits;
 use crate::notify::{NotifyState, tell};
 use crate::units;
 use crate::uplink::{FromCollector, Sender, Uplink, message};
 use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
-use fleet_adapters::hooks::Call;
+use fleet_adapters::sighted::Datagram;
 use hooks::Hooks;
+use servers::Servers;
 
 /// How often processes are looked at.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -60,10 +67,12 @@ pub(crate) struct Watcher {
     agents: BTreeMap<Id, Watched>,
     due: BTreeSet<Id>,
     sources: Sources,
+    limits: Limits,
     rules: BTreeMap<RuntimeName, RuleBook>,
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
     link: Option<Sender>,
@@ -85,7 +94,8 @@ enum Happened {
     Discovered(Vec<Discovered>),
     Ended(Ended),
     Files(Vec<Changed>),
-    Hook(Call),
+    Hook(Datagram),
+    Served(Rc<Told>),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
     Room,
@@ -116,6 +126,7 @@ impl Watcher {
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            servers: Servers::new(),
             config,
             roster: None,
             planes: HostPlanes::default(),
@@ -123,6 +134,7 @@ impl Watcher {
             agents: BTreeMap::new(),
             due: BTreeSet::new(),
             sources: Sources::default(),
+            limits: Limits::default(),
             rules: BTreeMap::new(),
             files,
             deaths: mpsc::channel(256),
@@ -150,7 +162,9 @@ impl Watcher {
             Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
-            Happened::Hook(call) => self.hooked(call),
+            Happened::Hook(Datagram::Call(call)) => self.hooked(call),
+            Happened::Hook(Datagram::Sighted(sighted)) => self.sighted(sighted, Instant::now()),
+            Happened::Served(told) => self.served(&told),
             Happened::Units(plane) => {
                 if let Some(plane) = plane {
                     self.planes_due |= self.planes.systemd != plane;
@@ -187,6 +201,7 @@ impl Watcher {
             event = self.uplink.next() => Happened::Collector(event),
             changed = files => Happened::Files(changed),
             call = self.hooks.next() => Happened::Hook(call),
+            told = self.servers.next() => Happened::Served(told),
             found = self.discovery.finished() => Happened::Discovered(found),
             plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),
             _ = self.sample.tick() => Happened::Sampled,
@@ -196,7 +211,7 @@ impl Watcher {
 
     /// Something waits for room in the queue to the collector.
     fn pending(&self) -> bool {
-        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty())
+        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty() || self.limits.has_news())
     }
 
     /// The planes are due and may go: only the host's sidecar tells them, and after the sessions, so that a roster's
@@ -210,6 +225,7 @@ impl Watcher {
             FromCollector::Connected(link) => {
                 self.link = Some(link);
                 self.sources.lost();
+                self.limits.connected();
                 self.due.extend(self.agents.keys().cloned());
                 self.planes_due = true;
             }
@@ -245,7 +261,8 @@ impl Watcher {
             }
             self.planes_due = false;
         }
-        while self.sources.pump(link) && link.capacity() >= 8 {}
+        while self.sources.pump(link, &mut self.limits) && link.capacity() >= 8 {}
+        self.limits.flush(link);
     }
 
     fn files_changed(&mut self, changed: &[Changed]) {

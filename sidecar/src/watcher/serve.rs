@@ -11,8 +11,11 @@ use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
+use fleet_adapters::runtimes::live::Told;
+use fleet_adapters::sighted::Sighted;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
+use fleet_domain::limits::provider_of;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
@@ -61,10 +64,14 @@ impl Watcher {
             if without_events {
                 changed |= watched.read_native();
             }
+            let seeks = watched.seeks_transcripts();
             let beat = now >= watched.beat_at;
             if changed {
                 self.due.insert(id.clone());
                 self.guard(&id);
+            }
+            if seeks {
+                self.follow_one(&id);
             }
             if self.watch_directories(&id) {
                 self.reread(&id);
@@ -116,7 +123,11 @@ impl Watcher {
                 SocketState::Up | SocketState::Down => self.listed(one),
             }
         }
+        for (sighted, since) in self.limits.unclaimed() {
+            self.sighted(sighted, since);
+        }
         self.follow_transcripts();
+        self.follow_servers();
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
         let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
         if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
@@ -254,6 +265,50 @@ impl Watcher {
         self.due.insert(watched.id.clone());
     }
 
+    /// Windows of the account that an agent spends from, as its runtime told a client of ours.
+    pub(super) fn sighted(&mut self, sighted: Sighted, since: Instant) {
+        let is_callers = |watched: &&Watched| watched.vital().iter().any(|pid| sighted.pids.contains(pid));
+        let Some((watched, (account, provider))) =
+            self.agents.values().find(is_callers).and_then(|watched| Some((watched, watched.pays()?)))
+        else {
+            self.limits.whose(sighted, since);
+            return;
+        };
+        if !self.served_elsewhere(&watched.id) {
+            self.limits.told(&account, provider, &sighted);
+        }
+    }
+
+    /// Listens to the servers of those agents that are served here.
+    fn follow_servers(&mut self) {
+        let here: Vec<Id> = self.agents.keys().filter(|id| !self.served_elsewhere(id)).cloned().collect();
+        for id in &here {
+            if let Some(watched) = self.agents.get_mut(id)
+                && watched.find_server()
+                && let Some(told) = watched.served.endpoint().and_then(|endpoint| self.servers.last(endpoint))
+                && watched.heard(&told)
+            {
+                self.due.insert(id.clone());
+            }
+        }
+        let agents = &self.agents;
+        self.servers.follow(here.iter().filter_map(|id| agents.get(id)?.served.endpoint()));
+    }
+
+    pub(super) fn served(&mut self, told: &Told) {
+        let concerns = |watched: &&mut Watched| watched.served.endpoint() == Some(&told.endpoint);
+        let mut look = false;
+        for watched in self.agents.values_mut().filter(concerns) {
+            if watched.heard(told) {
+                look |= watched.wants_look();
+                self.due.insert(watched.id.clone());
+            }
+        }
+        if look {
+            self.discovery.second_look(Instant::now());
+        }
+    }
+
     /// What the runtime and its transcript say now.
     pub(super) fn reread(&mut self, id: &Id) {
         let Some(watched) = self.agents.get_mut(id) else { return };
@@ -298,7 +353,8 @@ impl Watcher {
             socket: id.0.clone(),
             session: id.1.clone(),
             runtime: runtime.to_string(),
-            account: watched.roster.as_ref().and_then(|entry| entry.account.clone()).unwrap_or_default(),
+            account: watched.pays().map(|(account, _)| account).unwrap_or_default(),
+            provider: provider_of(runtime.as_str(), None).unwrap_or_default(),
         };
         for trace in watched.traces() {
             self.sources.follow(trace, &owner);
@@ -340,6 +396,9 @@ impl Watcher {
             && let Err(error) = writer.write(&beat)
         {
             tracing::warn!("{}: {error}", path.display());
+        }
+        if watched.writer.is_some() {
+            watched.remember(&self.config.home);
         }
     }
 }

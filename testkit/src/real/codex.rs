@@ -1,4 +1,4 @@
-//! OpenAI Codex, without its shared daemon and against the stub's Responses API.
+//! OpenAI Codex, with its shared daemon or without, against the stub's Responses API.
 
 use anyhow::Result;
 
@@ -29,7 +29,10 @@ pub(super) fn configure(place: &Place<'_>, setup: &Setup) -> Result<Command> {
         write(&place.cwd.join(".git/HEAD"), "ref: refs/heads/main\n")?;
     }
     write(&place.user_home.join(".codex/config.toml"), &config)?;
-    let mut args = vec!["--no-daemon"];
+    let mut args = Vec::new();
+    if !setup.served {
+        args.push("--no-daemon");
+    }
     if setup.unattended {
         args.push("--yolo");
     } else if setup.trusted {

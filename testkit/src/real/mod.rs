@@ -131,6 +131,8 @@ pub struct Setup {
     pub under: Under,
     /// Codex: nobody is asked before a command runs.
     pub unattended: bool,
+    /// With a server that can be listened to: Codex' daemon, opencode's port with a password.
+    pub served: bool,
     pub args: Vec<String>,
 }
 
@@ -142,6 +144,7 @@ impl Default for Setup {
             retries: Retries::default(),
             under: Under::default(),
             unattended: false,
+            served: false,
             args: Vec::new(),
         }
     }
@@ -174,7 +177,7 @@ fn configure(kind: Kind, place: &Place<'_>, setup: &Setup) -> Result<Command> {
     let mut command = match kind {
         Kind::Claude => configure_claude(place, setup)?,
         Kind::Codex => codex::configure(place, setup)?,
-        Kind::Opencode => opencode::configure(place)?,
+        Kind::Opencode => opencode::configure(place, setup)?,
         Kind::Pi => pi::configure(place, setup)?,
     };
     command.args.extend_from_slice(&setup.args);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Command, Place, write};
+use super::{Command, Place, Setup, write};
 use crate::npm::Pinned;
 
 /// The program for every processor: the package that users install picks one by an install script.
@@ -18,7 +18,7 @@ pub(super) static OPENCODE: Pinned = Pinned {
     program: "opencode-linux-x64-baseline/bin/opencode",
 };
 
-pub(super) fn configure(place: &Place<'_>) -> Result<Command> {
+pub(super) fn configure(place: &Place<'_>, setup: &Setup) -> Result<Command> {
     let model = json!({
         "name": "Stub Model", "tool_call": true, "reasoning": true,
         "limit": {"context": 200_000, "output": 8192},
@@ -41,5 +41,10 @@ pub(super) fn configure(place: &Place<'_>) -> Result<Command> {
         ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
         ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
     ];
-    Ok(Command::new(&[], &quiet))
+    let mut command = Command::new(&[], &quiet);
+    if setup.served {
+        command.args = ["--port", "0"].map(str::to_owned).into();
+        command.env.push(("OPENCODE_SERVER_PASSWORD".to_owned(), "a secret of the test".to_owned()));
+    }
+    Ok(command)
 }

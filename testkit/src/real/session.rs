@@ -100,6 +100,24 @@ impl RealRuntime {
         Ok(runtime)
     }
 
+    /// Ready to be started by somebody else, for the user of this home: found on its `PATH`, configured for this work
+    /// directory. What it wants in its environment comes back.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn prepare(
+        &self,
+        home: &TestHome,
+        cwd: &Path,
+        stub: &ModelStub,
+        setup: &Setup,
+    ) -> Result<Vec<(String, String)>> {
+        self.link(home)?;
+        let user_home = home.home();
+        let place = Place { user_home: &user_home, cwd, base_url: &stub.base_url() };
+        Ok(configure(self.kind, &place, setup)?.env)
+    }
+
     /// Under the name that people type, with the Node it needs beside it.
     fn link(&self, home: &TestHome) -> Result<PathBuf> {
         let link = |name: &str, to: &Path| -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fleet_testkit::real::{Credentials, Kind, Retries, Setup};
 
-use crate::lane::{Lane, available, background, stuck, working};
+use crate::lane::{Lane, available, background, dead, stuck, working};
 use crate::shared::Reads;
 use crate::world::{Cell, World, run};
 
@@ -26,6 +26,7 @@ fn codex_in_every_state() {
         &[
             ("turns", turns),
             ("asks", asks),
+            ("served", served),
             ("leaves", leaves),
             ("fails", fails),
             ("small", small),
@@ -48,6 +49,33 @@ fn asks(world: &World) -> Result<Vec<Cell>> {
     lane.expect("a tool runs", &working(""))?;
     lane.session.interrupt()?;
     lane.expect("the tool interrupted", &available())?;
+    lane.end()
+}
+
+/// By its daemon, which is listened to.
+fn served(world: &World) -> Result<Vec<Cell>> {
+    let setup = Setup { served: true, retries: Retries::Few, ..Setup::default() };
+    let mut lane = Lane::launch(world, "served", &setup)?;
+    lane.is_served();
+    lane.expect("idle", &available())?;
+    lane.prompt("WAIT90")?;
+    lane.expect("before the first token", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted", &available())?;
+    lane.prompt("TOOLSLEEP90")?;
+    lane.expect("a permission", &stuck("stuck/permission", COMMAND))?;
+    lane.answer("y", "Would you like to run")?;
+    lane.expect("a tool runs", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("the tool interrupted", &available())?;
+    lane.prompt("ERR500")?;
+    lane.expect("a final 500", &stuck("stuck/error", "high demand"))?;
+    lane.prompt("LIMIT")?;
+    lane.expect("the plan's limit", &stuck("stuck/usage_limit", "usage limit"))?;
+    lane.prompt("SLOW90")?;
+    lane.expect("text streams", &working(""))?;
+    lane.session.kill()?;
+    lane.expect("killed while its daemon lives", &dead(None))?;
     lane.end()
 }
 

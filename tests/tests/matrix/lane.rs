@@ -140,6 +140,8 @@ pub(crate) struct Lane<'w> {
     /// The kinds that it was rightly stuck by, in their order.
     stuck: Vec<&'static str>,
     prompts: usize,
+    /// What must be named among the signals, where a verdict is not by screen alone.
+    source: Option<&'static str>,
 }
 
 impl<'w> Lane<'w> {
@@ -166,7 +168,8 @@ impl<'w> Lane<'w> {
     }
 
     fn new(world: &'w World, name: &'static str, session: RuntimeSession<'w>, stub: &'w ModelStub) -> Self {
-        Self { world, name, session, stub, cells: Vec::new(), stuck: Vec::new(), prompts: 0 }
+        let source = (session.kind() == Kind::Claude).then_some("state-file");
+        Self { world, name, session, stub, cells: Vec::new(), stuck: Vec::new(), prompts: 0, source }
     }
 
     /// Sends a prompt that no other lane sends; the model's words come first. Gives its text.
@@ -271,15 +274,18 @@ impl<'w> Lane<'w> {
         format!("{screen}\nby screen alone {alone}; {known}")
     }
 
-    /// Claude Code keeps a state that can be read from outside once its first dialogs are answered: it is named.
+    /// From now on its server is heard, and named.
+    pub(crate) fn is_served(&mut self) {
+        self.source = Some("api");
+    }
+
+    /// What tells without a screen is named; Claude Code's state file once its first dialogs are answered.
     fn names_its_source(&self, want: &Want, explained: &Value) -> Result<()> {
         let by_screen_only = want.state == "dead" || matches!(want.kind, Some("trust" | "frozen" | "dialog"));
-        if self.session.kind() != Kind::Claude || by_screen_only {
-            return Ok(());
-        }
+        let Some(source) = self.source.filter(|_| !by_screen_only) else { return Ok(()) };
         let signals = explained["signals"].as_array().cloned().unwrap_or_default();
-        let named = signals.iter().any(|line| line["signal"] == "native" && line["source"] == "state-file");
-        ensure!(named, "no state file among {signals:?}");
+        let named = signals.iter().any(|line| line["signal"] == "native" && line["source"] == source);
+        ensure!(named, "no {source} among {signals:?}");
         Ok(())
     }
 

@@ -22,7 +22,14 @@ const READS: Reads = Reads {
 fn opencode_in_every_state() {
     run(
         Kind::Opencode,
-        &[("turns", turns), ("asks", asks), ("fails", fails), ("small", small), ("cut", cut)],
+        &[
+            ("turns", turns),
+            ("asks", asks),
+            ("served", served),
+            ("fails", fails),
+            ("small", small),
+            ("cut", cut),
+        ],
     );
 }
 
@@ -42,6 +49,38 @@ fn asks(world: &World) -> Result<Vec<Cell>> {
     lane.expect("a tool runs", &working(""))?;
     lane.session.interrupt()?;
     lane.expect("the tool interrupted", &available())?;
+    lane.end()
+}
+
+/// By its server, which is listened to.
+fn served(world: &World) -> Result<Vec<Cell>> {
+    let mut lane = Lane::launch(world, "served", &Setup { served: true, ..Setup::default() })?;
+    lane.is_served();
+    lane.expect("idle", &available())?;
+    lane.prompt("WAIT90")?;
+    lane.expect("before the first token", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted", &available())?;
+    lane.prompt("ASK")?;
+    lane.expect("a question", &stuck("stuck/question", "Which colour?"))?;
+    lane.answer("Escape", "esc dismiss")?;
+    lane.expect("the question dismissed", &available())?;
+    lane.prompt("TOOLSLEEP90")?;
+    lane.expect("a permission", &stuck("stuck/permission", "for i in"))?;
+    lane.answer("Enter", "Permission required")?;
+    lane.expect("a tool runs", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("the tool interrupted", &available())?;
+    lane.prompt("ERR400")?;
+    lane.expect("a final 400", &stuck("stuck/error", "bad request"))?;
+    lane.prompt("ERR401")?;
+    lane.expect("a 401", &stuck("stuck/login", "Incorrect API key"))?;
+    lane.prompt("ERR429x99")?;
+    lane.expect("retrying", &retrying("ate limit"))?;
+    lane.session.interrupt()?;
+    lane.expect("the retry interrupted", &available())?;
+    lane.prompt("LIMIT")?;
+    lane.expect("the plan's limit", &stuck("stuck/usage_limit", "quota"))?;
     lane.end()
 }
 

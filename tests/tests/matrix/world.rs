@@ -40,8 +40,12 @@ pub(crate) struct Cell {
 
 pub(crate) type Lane = (&'static str, fn(&World) -> Result<Vec<Cell>>);
 
-/// Runs the lanes of this runtime side by side, and asks of all cells together what is asked of all.
+/// Runs the lanes of this runtime side by side, and asks of all cells together what is asked of all. With
+/// `FLEET_TEST_LANES=one,other` only those.
 pub(crate) fn run(kind: Kind, lanes: &[Lane]) {
+    let only = std::env::var("FLEET_TEST_LANES").unwrap_or_default();
+    let wanted = |(name, _): &&Lane| only.is_empty() || only.split(',').any(|one| one == *name);
+    let lanes: &[Lane] = &lanes.iter().filter(wanted).copied().collect::<Vec<_>>();
     let Some(runtime) = RealRuntime::require_or_skip(kind) else { return };
     let world = World::new(runtime, lanes).unwrap();
     let results: Vec<_> = std::thread::scope(|scope| {

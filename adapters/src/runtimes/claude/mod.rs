@@ -1,9 +1,12 @@
 //! Claude Code: its process, its per-process state file, its transcript.
 
 pub mod billed;
+pub mod limits;
 pub mod marks;
+pub mod settings;
 pub mod state_file;
 pub mod transcript;
+pub mod trust;
 
 use std::path::{Path, PathBuf};
 

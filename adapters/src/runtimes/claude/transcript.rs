@@ -124,6 +124,17 @@ pub fn parse(line: &[u8]) -> Row {
     }
 }
 
+/// The provider's identity of the request that a response's row answers. A quoted row in somebody's text is not one: its
+/// quotes are escaped.
+pub fn request(line: &[u8]) -> Option<String> {
+    const KEY: &[u8] = b"\"requestId\":\"";
+    memmem::find(line, b"\"usage\"")?;
+    let rest = &line[memmem::find(line, KEY)? + KEY.len()..];
+    let id = std::str::from_utf8(&rest[..memchr::memchr(b'"', rest).filter(|end| *end <= 128)?]).ok()?;
+    let plain = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    plain.then(|| id.to_owned())
+}
+
 /// A tool's result and the client's own notes are user rows too.
 fn prompted(row: &Line<'_>, line: &[u8]) -> bool {
     row.is_meta != Some(true)
@@ -223,6 +234,13 @@ mod tests {
             Row::Response(record) => record,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_response_names_its_request() {
+        assert_eq!(request(RESPONSE.as_bytes()).as_deref(), Some("req_0018"));
+        let quoted = serde_json::json!({"type": "user", "text": RESPONSE}).to_string();
+        assert_eq!(request(quoted.as_bytes()), None);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! OpenAI Codex: a native binary, or the package's wrapper under node. Its shared daemon is not the agent.
 
+mod control;
+pub mod limits;
 mod lineage;
 mod places;
 pub mod rollout;
+mod threads;
 mod turn;
 
+pub(super) use control::{control_socket, follow, writes_itself};
 pub(super) use places::{candidates, is_subagent};
 pub(super) use turn::fold;
 

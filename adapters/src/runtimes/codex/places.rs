@@ -48,17 +48,18 @@ pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Ve
     let shared: BTreeSet<PathBuf> = daemons.into_iter().flat_map(rollouts).collect();
     let taken: BTreeSet<PathBuf> = others.into_iter().flat_map(rollouts).collect();
     let started = procfs::started(process).unwrap_or(SystemTime::UNIX_EPOCH);
-    let written = sessions(process.pid).map(|sessions| written_since(&sessions, started)).unwrap_or_default();
+    let written =
+        home(process.pid).map(|home| written_since(&home.join("sessions"), started)).unwrap_or_default();
     // Nobody holds these any more: one that ended in the meantime may have written them.
     let left = written.iter().filter(|path| !shared.contains(*path) && !taken.contains(*path));
     let shared = shared.iter().filter_map(|path| in_directory(path, &directory, Evidence::Placed));
     shared.chain(left.filter_map(|path| in_directory(path, &directory, Evidence::Left))).collect()
 }
 
-/// `$CODEX_HOME/sessions`, default `~/.codex/sessions`, as the process itself sees it.
-fn sessions(pid: u32) -> Option<PathBuf> {
+/// `$CODEX_HOME`, default `~/.codex`, as the process itself sees it.
+pub(super) fn home(pid: u32) -> Option<PathBuf> {
     let [codex, home] = procfs::environment(pid, &["CODEX_HOME", "HOME"]).try_into().ok()?;
-    Some(codex.or_else(|| home.map(|home| home.join(".codex")))?.join("sessions"))
+    codex.or_else(|| home.map(|home| home.join(".codex")))
 }
 
 /// Rollouts of the latest days, by year, month and day.
@@ -122,7 +123,7 @@ fn is_daemon(pid: u32) -> bool {
     procfs::arguments(pid).iter().any(|argument| argument == "app-server")
 }
 
-fn rollouts(pid: u32) -> Vec<PathBuf> {
+pub(super) fn rollouts(pid: u32) -> Vec<PathBuf> {
     procfs::open_files(pid).into_iter().filter(|path| is_rollout(path)).collect()
 }
 

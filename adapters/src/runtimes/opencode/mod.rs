@@ -2,9 +2,13 @@
 
 pub mod message;
 mod places;
+mod server;
+mod sessions;
 pub mod store;
 
 pub(super) use places::candidates;
+pub use server::Server;
+pub(super) use server::{follow, server};
 
 use super::{Program, base};
 

@@ -5,7 +5,7 @@ use std::io;
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
-use super::{Fingerprint, Line, Reader, Source};
+use super::{Beside, Fingerprint, Line, Reader, Source};
 use crate::runtimes::opencode;
 use crate::tail::{Cursor, Piece, Tail};
 
@@ -58,6 +58,25 @@ impl Follower {
 
     /// Reads about `budget` bytes. A source that is not there yet is no error.
     pub fn read(&mut self, budget: usize, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
+        self.read_all(budget, emit, None)
+    }
+
+    /// The same, with what lines tell beside.
+    pub fn follow(
+        &mut self,
+        budget: usize,
+        emit: &mut dyn FnMut(Record),
+        beside: &mut dyn FnMut(Beside),
+    ) -> io::Result<Stretch> {
+        self.read_all(budget, emit, Some(beside))
+    }
+
+    fn read_all(
+        &mut self,
+        budget: usize,
+        emit: &mut dyn FnMut(Record),
+        mut beside: Option<&mut dyn FnMut(Beside)>,
+    ) -> io::Result<Stretch> {
         let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
@@ -66,7 +85,12 @@ impl Follower {
         let mut unreadable = 0;
         let progress = tail.read_pieces(budget, |piece| match piece {
             Piece::Restarted => reader.clone_from(&self.fresh),
-            Piece::Line(line) => unreadable += u64::from(reader.line(line, emit) == Line::Unreadable),
+            Piece::Line(line) => {
+                unreadable += u64::from(reader.line(line, emit) == Line::Unreadable);
+                if let Some(beside) = beside.as_deref_mut() {
+                    reader.beside(line, beside);
+                }
+            }
         })?;
         Ok(Stretch { more: progress.more, later: false, unreadable: unreadable + progress.overlong })
     }

@@ -1,6 +1,8 @@
 //! Usage as every runtime writes it, through one door: [`Reader`] turns a transcript's lines into records, a
 //! `Follower` reads a [`Source`] from a remembered position. Nobody outside `runtimes` needs to know which runtime it is.
 
+use fleet_domain::limits::Sighting;
+
 pub mod check;
 mod follower;
 mod reader;
@@ -12,7 +14,7 @@ pub use follower::{Follower, Stretch};
 pub use reader::Reader;
 pub use source::Source;
 pub use tracer::{Attribution, Memory, Trace, Tracer};
-pub(super) use tracer::{Candidate, Evidence};
+pub(super) use tracer::{Candidate, Evidence, attribution};
 
 /// What a line of a transcript turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,15 @@ pub enum Line {
     Understood,
     /// It should have been readable, and was not: counted and shown.
     Unreadable,
+}
+
+/// What stands in a transcript beside usage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Beside {
+    /// Of a window of the account.
+    Sighting(Sighting),
+    /// The provider's identity of a request whose response is here.
+    Request(String),
 }
 
 /// FNV-1a of 64 bits: the same on every host and in every version, which a record's identity has to be.

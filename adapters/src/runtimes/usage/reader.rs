@@ -2,7 +2,7 @@
 
 use fleet_domain::usage::Record;
 
-use super::Line;
+use super::{Beside, Line};
 use crate::runtimes::{claude, codex, gemini, pi};
 
 /// What has to be known of the lines before to understand the next one; nothing of it outlives a file.
@@ -32,6 +32,18 @@ impl Reader {
             Self::Codex(reader) => reader.line(line, emit),
             Self::Pi(reader) => reader.line(line, emit),
             Self::Gemini(reader) => reader.line(line, emit),
+        }
+    }
+
+    /// What a line tells beside usage.
+    pub fn beside(&self, line: &[u8], take: &mut dyn FnMut(Beside)) {
+        match self {
+            Self::Claude => {
+                claude::limits::row(line).into_iter().map(Beside::Sighting).for_each(&mut *take);
+                claude::transcript::request(line).map(Beside::Request).into_iter().for_each(take);
+            }
+            Self::Codex(_) => codex::limits::row(line).into_iter().map(Beside::Sighting).for_each(take),
+            Self::Pi(_) | Self::Gemini(_) => {}
         }
     }
 

@@ -43,6 +43,14 @@ impl Source {
         Some(Self { id, path: path.to_owned(), kind: Kind::Opencode(part) })
     }
 
+    /// The conversation that a part of a database is.
+    pub(in crate::runtimes) fn root(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Lines(_) => None,
+            Kind::Opencode(part) => part.root.as_deref(),
+        }
+    }
+
     /// True where a change of this file may have brought something.
     pub fn concerns(&self, changed: &Path) -> bool {
         if changed == self.path {

@@ -187,6 +187,15 @@ impl Scene {
     }
 }
 
+/// Whose a conversation is that began then in the directory of this process; `None` for another's.
+pub(in crate::runtimes) fn attribution(
+    runtime: &RuntimeName,
+    process: &Stat,
+    began: Option<SystemTime>,
+) -> Option<Attribution> {
+    Scene::of(runtime, process).judge(began)
+}
+
 fn others_beside(runtime: &RuntimeName, process: &Stat) -> Vec<Who> {
     let Some(directory) = procfs::directory(process.pid) else { return Vec::new() };
     let own: Vec<u32> = procfs::tree(process.pid).iter().map(|stat| stat.pid).collect();

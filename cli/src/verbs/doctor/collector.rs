@@ -1,17 +1,19 @@
 //! The collector, and what it hears from this host.
 
 use fleet_adapters::identity;
+use fleet_domain::limits::Standing;
 
 use super::Check;
 use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
-use crate::render::words::plural;
+use crate::render::words::{age, plural};
 use crate::source;
 
 pub(super) async fn checks(at: &Address) -> Vec<Check> {
     match ask(at).await {
-        Ok((status, listing)) => {
+        Ok((status, listing, limits)) => {
             let mut checks = of_status(at, &status);
             checks.push(sidecar(&listing));
+            checks.push(of_limits(&limits));
             checks
         }
         Err(why @ ClientError::Absent(_)) => {
@@ -27,9 +29,9 @@ pub(super) async fn checks(at: &Address) -> Vec<Check> {
     }
 }
 
-async fn ask(at: &Address) -> Result<(CollectorStatus, Listing), ClientError> {
+async fn ask(at: &Address) -> Result<(CollectorStatus, Listing, Vec<Standing>), ClientError> {
     let mut client = Client::connect(at).await?;
-    Ok((client.status().await?, client.list(source::today()).await?))
+    Ok((client.status().await?, client.list(source::today()).await?, client.limits().await?))
 }
 
 fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
@@ -54,6 +56,22 @@ fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
         checks.push(Check::fail("store", says).remedy("make room or mend the disk; it recovers by itself"));
     }
     checks
+}
+
+/// What is known of the accounts' windows; that nothing is, is no fault: API keys have none.
+fn of_limits(limits: &[Standing]) -> Check {
+    const NAME: &str = "limits";
+    let mut accounts: Vec<&str> = limits.iter().map(|standing| standing.reading.account.as_str()).collect();
+    accounts.dedup();
+    let Some(newest) = limits.iter().map(|standing| standing.age).min() else {
+        return Check::info(NAME, "no runtime told of an account's windows; fleet limits says who can");
+    };
+    let unknown = limits.iter().filter(|standing| standing.used_ratio().is_none()).count();
+    let past =
+        if unknown > 0 { format!(", {unknown} not seen since they began anew") } else { String::new() };
+    let windows = plural(limits.len(), "window");
+    let says = format!("{windows} of {}{past}; the newest was seen {} ago", accounts.join(", "), age(newest));
+    Check::ok(NAME, says)
 }
 
 fn sidecar(listing: &Listing) -> Check {

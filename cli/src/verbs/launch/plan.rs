@@ -1,35 +1,22 @@
-//! What an agent's launch consists of, decided without touching anything: socket, directory, environment, command.
+//! What an agent's launch consists of, decided without touching anything: socket, directory, environment, command, and
+//! what is written before.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use fleet_domain::roster::{Agent, Roster};
-use fleet_domain::{AgentName, HostId, SocketName, text};
+use fleet_adapters::runtimes::claude;
+use fleet_adapters::session_file::Session;
+use fleet_domain::roster::{Agent, DEFAULT_CLASS, Roster, peers};
+use fleet_domain::{AgentName, HostId, SocketName};
 use fleet_framework::files::quoted;
-use fleet_framework::home::expand;
+use fleet_framework::home::shown;
 use fleet_framework::hooks::Wiring;
+use fleet_framework::prompt::Prompt;
+use fleet_framework::skills::{DEFAULT_FORCED, Mode};
 
-use super::is_here;
+use super::environment::{Variables, claude_environment, config_dir, own, places, search_path, unset};
+use super::runtime::{Begin, Choice, Line, command_line, trust_file};
 use crate::error::{Code, Failure};
-
-/// Where a runtime's installer puts it and a service's PATH does not look; relative to the home.
-const USER_BINS: [&str; 7] =
-    [".local/bin", "bin", ".npm-global/bin", ".bun/bin", ".opencode/bin", ".cargo/bin", ".volta/bin"];
-/// With these set, claude would take itself for a part of the session that started the fleet.
-const SCRUBBED: [&str; 2] = ["CLAUDECODE", "CLAUDE_CODE_CHILD_SESSION"];
-/// Bounds claude's context to 200k tokens.
-const CLAUDE_CONTEXT: [(&str, &str); 2] =
-    [("CLAUDE_CODE_DISABLE_1M_CONTEXT", "1"), ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "200000")];
-
-/// What only a shell can do, at the beginning of a line that looks like a single command.
-const SHELL_WORDS: [&str; 22] = [
-    "exec", "cd", ".", "source", "eval", "exit", "export", "readonly", "set", "unset", "trap", "ulimit",
-    "umask", "command", "type", "alias", "if", "for", "while", "until", "case", "time",
-];
-
-/// Variables by name; an empty one is not the same as none.
-type Variables<'v> = &'v dyn Fn(&str) -> Option<String>;
-type OwnVariables<'v> = Box<dyn Fn(&str) -> Option<String> + 'v>;
 
 pub(super) struct Place<'p> {
     /// A bad one as its mistakes.
@@ -37,8 +24,27 @@ pub(super) struct Place<'p> {
     pub(super) roster_path: &'p str,
     pub(super) host: HostId,
     pub(super) root: bool,
+    pub(super) sources: &'p dyn Sources,
+}
+
+/// What a launch is made of besides roster and environment.
+pub(super) trait Sources {
     /// How this runtime is told to call the sidecars' hook.
-    pub(super) wiring: &'p dyn Fn(&str) -> Option<Wiring>,
+    fn wiring(&self, runtime: &str, own: Variables<'_>) -> Option<Wiring>;
+    fn prompt(&self, class: &str, peers: Option<&str>) -> Prompt;
+    fn prompt_file(&self, agent: &AgentName) -> PathBuf;
+    /// The agent's environment file, and what stands in it.
+    fn environment_file(&self) -> (PathBuf, &[(String, String)]);
+    /// The conversation to go on with.
+    fn remembered(&self) -> Option<Session>;
+    /// A name for a new one.
+    fn new_id(&self) -> Option<String>;
+    /// The directory with its links resolved, also one that is not there yet.
+    fn real(&self, directory: &Path) -> PathBuf;
+    /// pi's arguments.
+    fn skills(&self, pi: &Path, work: &Path, mode: Mode, forced: &[&str]) -> Vec<String>;
+    /// Where the fleet's programs are.
+    fn bin(&self) -> Option<PathBuf>;
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,20 +52,41 @@ pub(super) struct Launch {
     pub(super) name: AgentName,
     pub(super) socket: SocketName,
     pub(super) directory: PathBuf,
-    /// The session's own variables; PATH is among them.
+    /// What the pane must not inherit.
+    pub(super) unset: Vec<String>,
+    /// The agent's own variables; PATH is among them.
     pub(super) environment: Vec<(String, String)>,
+    /// More of them, whose values stand nowhere else: the file, and their names.
+    pub(super) environment_file: (PathBuf, Vec<String>),
     /// argv, whole.
     pub(super) command: Vec<String>,
     /// What must be found in PATH for the command to run; unknown for a user's own command line.
     pub(super) program: Option<String>,
     /// To be written before the start.
     pub(super) wiring: Option<Wiring>,
+    /// The same; the file, and what will stand in it.
+    pub(super) prompt: Option<(PathBuf, String)>,
+    /// Where the work directory is to be recorded as trusted.
+    pub(super) trust: Option<PathBuf>,
+    /// The new conversation, where its name is known beforehand.
+    pub(super) session: Option<Session>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Launch {
     pub(super) fn path(&self) -> &str {
         self.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value)
+    }
+
+    /// As one would type it.
+    fn line(&self) -> Vec<String> {
+        let unset = self.unset.iter().flat_map(|name| ["-u".to_owned(), name.clone()]);
+        let set = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        std::iter::once("env".to_owned())
+            .chain(unset)
+            .chain(set)
+            .chain(self.command.iter().cloned())
+            .collect()
     }
 }
 
@@ -71,18 +98,106 @@ impl fmt::Display for Launch {
         for (name, value) in &self.environment {
             writeln!(f, "environment  {name}={value}")?;
         }
-        writeln!(
-            f,
-            "command      {}",
-            self.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-        )
+        for name in &self.environment_file.1 {
+            writeln!(f, "environment  {name} from {}", shown(&self.environment_file.0))?;
+        }
+        if let Some(wiring) = &self.wiring {
+            writeln!(f, "hooks        {}", shown(&wiring.path))?;
+        }
+        if let Some((path, text)) = &self.prompt {
+            writeln!(f, "prompt       {}, {} bytes (--print-prompt shows it)", shown(path), text.len())?;
+        }
+        if let Some(path) = &self.trust {
+            writeln!(f, "trusted      {}, recorded in {}", self.directory.display(), shown(path))?;
+        }
+        let line = self.line();
+        writeln!(f, "command      {}", line.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
     }
+}
+
+/// Who is launched, once that is known.
+struct Who<'w> {
+    name: &'w AgentName,
+    roster: Option<&'w Roster>,
+    agent: Option<&'w Agent>,
+    runtime: String,
 }
 
 impl Place<'_> {
     pub(super) fn launch(&self, name: &AgentName, var: Variables<'_>) -> Result<Launch, Failure> {
-        let own = self.own(name, var);
+        let (file, filed) = self.sources.environment_file();
+        let own = own(name, var, filed);
         let set = |key: &str| own(key).filter(|value| !value.is_empty());
+        let who = self.who(name, &set)?;
+        let mut warnings = Vec::new();
+        let socket = self.socket(name, who.roster, who.agent, &set, &mut warnings)?;
+        let directory = self.directory(name, who.roster, who.agent, &set, &*own)?;
+        let real = self.sources.real(&directory);
+        let prompt = self.prompt_of(&who, &set);
+        warnings.extend(prompt.warnings.iter().cloned());
+        let prompt = Some((self.sources.prompt_file(name), prompt.text)).filter(|(_, text)| !text.is_empty());
+
+        let mut environment = self.environment(&who, &*own);
+        if let Some((path, _)) = &prompt {
+            environment.push(("MOSAIC_AGENT_PROMPT_FILE".to_owned(), path.display().to_string()));
+        }
+        let command =
+            set("MOSAIC_AGENT_COMMAND").or_else(|| who.agent.and_then(|agent| agent.command.clone()));
+        let mut wiring = None;
+        let mut session = None;
+        let (line, program) = if let Some(command) = command {
+            // A command of the user's own is not added to.
+            let argv = ["sh", "-c", &command_line(&command)].map(str::to_owned).into();
+            (Line { argv, environment: Vec::new() }, None)
+        } else {
+            let (begin, new) = self.begin(&who, &real, &set);
+            session = new;
+            wiring = self.sources.wiring(&who.runtime, &*own);
+            let choice = Choice {
+                model: set("MOSAIC_AGENT_MODEL")
+                    .or_else(|| who.agent.and_then(|agent| agent.model_hint.clone())),
+                yolo: self.yolo(&set, who.agent, &mut warnings),
+                channels: who.agent.map(|agent| agent.channels.as_slice()).unwrap_or_default(),
+                sandboxed: !self.root || set("IS_SANDBOX").is_some(),
+                begin,
+                real: &real,
+                wiring: wiring.as_ref(),
+                prompt: prompt.as_ref().map(|(path, text)| (text.as_str(), path.as_path())),
+                kickstart: self.kickstart(&who, &directory),
+                skills: self.skills(&who, &real, &*own, &mut warnings),
+                configured: set("OPENCODE_CONFIG_CONTENT").is_some(),
+            };
+            (choice.line(name, &who.runtime, &mut warnings)?, Some(who.runtime.clone()))
+        };
+        environment.extend(line.environment);
+        let trust = program.as_ref().and_then(|runtime| trust_file(runtime, &*own));
+        let known = |name: &str| environment.iter().any(|(known, _)| known == name);
+        let more = filed.iter().map(|(name, _)| name.clone()).filter(|name| !known(name)).collect();
+        Ok(Launch {
+            name: name.clone(),
+            socket,
+            directory,
+            unset: unset(&environment, filed),
+            environment_file: (file, more),
+            environment,
+            command: line.argv,
+            program,
+            wiring,
+            prompt,
+            trust,
+            session,
+            warnings,
+        })
+    }
+
+    /// The whole of what the agent is told of itself.
+    pub(super) fn prompt(&self, name: &AgentName, var: Variables<'_>) -> Result<Prompt, Failure> {
+        let own = own(name, var, self.sources.environment_file().1);
+        let set = |key: &str| own(key).filter(|value| !value.is_empty());
+        Ok(self.prompt_of(&self.who(name, &set)?, &set))
+    }
+
+    fn who<'w>(&'w self, name: &'w AgentName, set: Variables<'_>) -> Result<Who<'w>, Failure> {
         let roster = self.roster.as_ref().map_err(|error| Failure::new(Code::Failure, error))?.as_ref();
         let agent = roster.and_then(|roster| roster.agent(name.as_str()));
         let runtime = match (set("MOSAIC_AGENT_RUNTIME"), agent) {
@@ -91,244 +206,91 @@ impl Place<'_> {
             (None, None) if set("MOSAIC_AGENT_COMMAND").is_some() => String::new(),
             (None, None) => return Err(self.unknown(name, roster)),
         };
-        if let Some(agent) = agent.filter(|agent| !is_here(agent, &self.host)) {
+        if let Some(agent) = agent.filter(|agent| !agent.is_on(&self.host)) {
             let there = agent.host.as_deref().unwrap_or_default();
             let message = format!("{name} belongs on host {there}, this is {}", self.host);
             return Err(Failure::new(Code::Failure, message)
                 .next("launch it there, or change its `host` in the roster"));
         }
-        let mut warnings = Vec::new();
-        let socket = self.socket(name, roster, agent, &set, &mut warnings)?;
-        let directory = self.directory(name, roster, agent, &set, var)?;
+        Ok(Who { name, roster, agent, runtime })
+    }
+
+    fn class(who: &Who<'_>, set: Variables<'_>) -> String {
+        let rosters = who.agent.map(|agent| agent.class.clone());
+        set("MOSAIC_AGENT_CLASS").or(rosters).unwrap_or_else(|| DEFAULT_CLASS.to_owned())
+    }
+
+    fn prompt_of(&self, who: &Who<'_>, set: Variables<'_>) -> Prompt {
+        let peers = who.roster.zip(who.agent);
+        let peers = peers.map(|(roster, agent)| peers::cheat_sheet(roster, agent, &self.host));
+        self.sources.prompt(&Self::class(who, set), peers.as_deref())
+    }
+
+    fn environment(&self, who: &Who<'_>, own: Variables<'_>) -> Vec<(String, String)> {
+        let set = |key: &str| own(key).filter(|value| !value.is_empty());
+        let path = search_path(own, self.sources.bin().as_deref(), Path::is_dir);
         let mut environment = vec![
-            ("PATH".to_owned(), search_path(var, Path::is_dir)),
-            ("MOSAIC_AGENT_NAME".to_owned(), name.to_string()),
+            ("PATH".to_owned(), path),
+            ("MOSAIC_AGENT_NAME".to_owned(), who.name.to_string()),
+            ("MOSAIC_AGENT_CLASS".to_owned(), Self::class(who, &set)),
         ];
-        if runtime == "claude" {
-            environment.extend(claude_environment(&*own));
+        environment.extend(places(own));
+        if who.runtime == "claude" {
+            environment.extend(claude_environment(own));
         }
-        let choice = Choice {
-            command: set("MOSAIC_AGENT_COMMAND").or_else(|| agent.and_then(|agent| agent.command.clone())),
-            model: set("MOSAIC_AGENT_MODEL").or_else(|| agent.and_then(|agent| agent.model_hint.clone())),
-            yolo: self.yolo(&set, agent, &mut warnings),
-            channels: agent.is_some_and(|agent| !agent.channels.is_empty()),
-            sandboxed: !self.root || set("IS_SANDBOX").is_some(),
-        };
-        let (mut argv, program) = choice.argv(name, &runtime, &mut warnings)?;
-        // A command of the user's own is not added to.
-        let wiring = program.as_ref().and_then(|_| (self.wiring)(&runtime));
-        if let Some(wiring) = &wiring {
-            argv.extend([wiring.flag.to_owned(), wiring.path.display().to_string()]);
+        environment
+    }
+
+    /// Where the agent goes on, and what is to be remembered of a new conversation.
+    fn begin(&self, who: &Who<'_>, real: &Path, set: Variables<'_>) -> (Begin, Option<Session>) {
+        let remembered = self.sources.remembered();
+        if let Some(session) = remembered.filter(|session| session.fits(&who.runtime, real)) {
+            return (Begin::Resume(session.id), None);
         }
-        let mut command: Vec<String> = vec!["env".to_owned()];
-        command.extend(SCRUBBED.iter().flat_map(|variable| ["-u", variable]).map(str::to_owned));
-        // tmux gives a new session's first pane the PATH of who asked for it, whatever the session's is.
-        command.push(format!("PATH={}", environment[0].1));
-        command.extend(argv);
-        Ok(Launch { name: name.clone(), socket, directory, environment, command, program, wiring, warnings })
-    }
-
-    /// An agent that left the roster still has a session to end; on the default server only the roster's may be.
-    pub(super) fn socket_to_stop(&self, name: &AgentName, var: Variables<'_>) -> Result<SocketName, Failure> {
-        let own = self.own(name, var);
-        let told = own("MOSAIC_TMUX_SOCKET")
-            .filter(|socket| !socket.is_empty())
-            .map(|socket| SocketName::new(&socket));
-        let roster = match (self.roster, &told) {
-            (Ok(roster), _) => roster.as_ref(),
-            (Err(_), Some(told)) => return Ok(told.clone()),
-            (Err(error), None) => return Err(Failure::new(Code::Failure, error)),
-        };
-        if let Some((roster, agent)) = roster.and_then(|roster| Some((roster, roster.agent(name.as_str())?)))
-        {
-            return Ok(roster.socket_of(agent));
+        if who.runtime != claude::NAME {
+            return (Begin::New(None), None);
         }
-        let socket =
-            told.or_else(|| roster.map(|roster| roster.tmux.socket_name.clone())).unwrap_or_default();
-        if socket.is_default() { Err(self.unknown(name, roster)) } else { Ok(socket) }
+        let id = self.sources.new_id();
+        let config = config_dir(set);
+        let session = id.clone().zip(config).and_then(|(id, config)| {
+            let transcript = claude::transcript_path(&config, real.to_str()?, &id)?;
+            Some(Session { runtime: who.runtime.clone(), id, directory: real.to_owned(), transcript })
+        });
+        (Begin::New(id), session)
     }
 
-    /// The environment of another agent, as in that one's pane, is none of ours.
-    fn own<'v>(&self, name: &AgentName, var: Variables<'v>) -> OwnVariables<'v> {
-        let of = var("MOSAIC_AGENT_NAME").filter(|of| !of.is_empty());
-        let others = of.is_some_and(|of| of != name.as_str());
-        Box::new(move |key| if others && key.starts_with("MOSAIC_") { None } else { var(key) })
+    fn kickstart(&self, who: &Who<'_>, directory: &Path) -> Option<String> {
+        let agent = who.agent?;
+        agent.first_message(&self.host, &directory.to_string_lossy())
     }
 
-    fn unknown(&self, name: &AgentName, roster: Option<&Roster>) -> Failure {
-        let Some(roster) = roster else {
-            let message = format!("no agent {name}: {} does not exist", self.roster_path);
-            return Failure::new(Code::LaunchUsage, message)
-                .next("write a roster, or set MOSAIC_AGENT_RUNTIME and MOSAIC_TMUX_SOCKET");
-        };
-        let names: Vec<&str> = roster.agents.iter().map(|agent| agent.name.as_str()).collect();
-        let near =
-            text::nearest(name.as_str(), names.iter().copied()).map(|near| format!("; did you mean {near}?"));
-        let message = format!("no agent {name} in {}{}", self.roster_path, near.unwrap_or_default());
-        let known = if names.is_empty() {
-            "it has no agents".to_owned()
-        } else {
-            format!("agents: {}", names.join(", "))
-        };
-        Failure::new(Code::LaunchUsage, message).next(known)
-    }
-
-    fn socket(
+    fn skills(
         &self,
-        name: &AgentName,
-        roster: Option<&Roster>,
-        agent: Option<&Agent>,
-        set: &dyn Fn(&str) -> Option<String>,
+        who: &Who<'_>,
+        real: &Path,
+        own: Variables<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<SocketName, Failure> {
-        let told = set("MOSAIC_TMUX_SOCKET").map(|socket| SocketName::new(&socket));
-        if let (Some(roster), Some(agent)) = (roster, agent) {
-            let socket = roster.socket_of(agent);
-            if let Some(told) = told.filter(|told| *told != socket) {
-                let (told, socket) = (told.shown(), socket.shown());
-                warnings.push(format!(
-                    "MOSAIC_TMUX_SOCKET is {told}, the roster says {socket}: the roster's is used"
-                ));
-            }
-            return Ok(socket);
+    ) -> Vec<String> {
+        if who.runtime != "pi" {
+            return Vec::new();
         }
-        let socket =
-            told.or_else(|| roster.map(|roster| roster.tmux.socket_name.clone())).unwrap_or_default();
-        if socket.is_default() {
-            let message =
-                format!("{name} is in no roster, and on the default tmux server only a roster's agents run");
-            return Err(Failure::new(Code::LaunchUsage, message)
-                .next("set MOSAIC_TMUX_SOCKET, or add it to the roster"));
-        }
-        Ok(socket)
+        let set = |key: &str| own(key).filter(|value| !value.is_empty());
+        // An empty one disables them: it is not the same as none.
+        let forced = own("MOSAIC_PI_FORCE_SKILLS").unwrap_or_else(|| DEFAULT_FORCED.to_owned());
+        let told = set("MOSAIC_PI_SKILL_MODE");
+        let mode = told.as_deref().map_or(Some(Mode::default()), Mode::parse).unwrap_or_else(|| {
+            warnings.push(format!(
+                "MOSAIC_PI_SKILL_MODE={} is none of none, all and discover: none is used",
+                fleet_domain::text::clean(&told.unwrap_or_default(), 40)
+            ));
+            Mode::default()
+        });
+        let forced: Vec<&str> = forced.split(':').filter(|name| !name.is_empty()).collect();
+        let pi = set("PI_CODING_AGENT_DIR")
+            .or_else(|| Some(format!("{}/.pi/agent", set("HOME")?)))
+            .unwrap_or_default();
+        self.sources.skills(Path::new(&pi), real, mode, &forced)
     }
-
-    fn directory(
-        &self,
-        name: &AgentName,
-        roster: Option<&Roster>,
-        agent: Option<&Agent>,
-        set: &dyn Fn(&str) -> Option<String>,
-        var: Variables<'_>,
-    ) -> Result<PathBuf, Failure> {
-        let asked = set("MOSAIC_AGENT_WORKDIR")
-            .or_else(|| agent.and_then(|agent| agent.working_directory.clone()))
-            .or_else(|| roster.map(|roster| roster.defaults.working_directory.clone()))
-            .unwrap_or_else(|| fleet_domain::roster::DEFAULT_WORKING_DIRECTORY.to_owned());
-        let expanded = expand(&asked, var);
-        if expanded.to_string_lossy().contains('$') || expanded.to_string_lossy().starts_with('~') {
-            let message = format!(
-                "{name}: the work directory {asked} names a variable or a user that is not known here"
-            );
-            return Err(Failure::new(Code::Failure, message).next("write it out in the roster"));
-        }
-        // As for a service, which starts in the home.
-        Ok(var("HOME").map_or(expanded.clone(), |home| Path::new(&home).join(expanded)))
-    }
-
-    fn yolo(
-        &self,
-        set: &dyn Fn(&str) -> Option<String>,
-        agent: Option<&Agent>,
-        warnings: &mut Vec<String>,
-    ) -> bool {
-        match set("MOSAIC_AGENT_YOLO").as_deref() {
-            Some("1" | "true" | "yes" | "on") => true,
-            Some("0" | "false" | "no" | "off") => false,
-            told => {
-                if let Some(told) = told {
-                    let told = text::clean(told, 40);
-                    warnings.push(format!(
-                        "MOSAIC_AGENT_YOLO={told} is neither true nor false: the roster's value is used"
-                    ));
-                }
-                agent.and_then(|agent| agent.yolo).unwrap_or(true)
-            }
-        }
-    }
-}
-
-/// What was asked for, of whatever runtime.
-struct Choice {
-    command: Option<String>,
-    model: Option<String>,
-    yolo: bool,
-    channels: bool,
-    /// claude takes its flag from root only in what is declared to be a sandbox.
-    sandboxed: bool,
-}
-
-impl Choice {
-    fn argv(
-        self,
-        name: &AgentName,
-        runtime: &str,
-        warnings: &mut Vec<String>,
-    ) -> Result<(Vec<String>, Option<String>), Failure> {
-        if let Some(command) = self.command {
-            return Ok((["sh", "-c", &command_line(&command)].map(str::to_owned).into(), None));
-        }
-        let (model_flag, bypass) = match runtime {
-            "claude" => ("--model", Some("--dangerously-skip-permissions")),
-            "codex" => ("-m", Some("--dangerously-bypass-approvals-and-sandbox")),
-            "opencode" => ("-m", Some("--auto")),
-            // It never asks.
-            "pi" => ("--model", None),
-            other => {
-                let message =
-                    format!("{name}: `{}` is not a runtime that is built in", text::clean(other, 40));
-                return Err(Failure::new(Code::LaunchUsage, message)
-                    .next("claude, codex, pi and opencode are; another one needs a command"));
-            }
-        };
-        if self.channels {
-            warnings.push("`channels` of the roster is not passed on by this version".to_owned());
-        }
-        let mut argv = vec![runtime.to_owned()];
-        if let Some(model) = self.model {
-            argv.extend([model_flag.to_owned(), model]);
-        }
-        if runtime == "claude" && self.yolo && !self.sandboxed {
-            warnings.push("claude refuses to run unattended as root: launched with its prompts; set IS_SANDBOX=1 in the agent's .env where this is a sandbox".to_owned());
-        } else if let Some(bypass) = bypass.filter(|_| self.yolo) {
-            argv.push(bypass.to_owned());
-        }
-        Ok((argv, Some(runtime.to_owned())))
-    }
-}
-
-/// The line for the shell. Of a single command it becomes that command: a shell that stays would be taken for one
-/// that a runtime left behind.
-fn command_line(command: &str) -> String {
-    let command = command.trim();
-    let first = command.split_whitespace().next().unwrap_or_default();
-    let single = !command.contains(|c: char| ";&|<>()`{}!#\n".contains(c)) && !first.contains('=');
-    if single && !SHELL_WORDS.contains(&first) { format!("exec {command}") } else { command.to_owned() }
-}
-
-fn claude_environment(own: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
-    let mut environment: Vec<(String, String)> = CLAUDE_CONTEXT
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), own(name).unwrap_or_else(|| value.to_owned())))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    environment.extend(
-        own("IS_SANDBOX").filter(|value| !value.is_empty()).map(|value| ("IS_SANDBOX".to_owned(), value)),
-    );
-    environment
-}
-
-/// Our own PATH, and behind it the user's usual places that it lacks.
-fn search_path(var: Variables<'_>, exists: impl Fn(&Path) -> bool) -> String {
-    let path = var("PATH")
-        .filter(|path| !path.is_empty())
-        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let home = var("HOME").filter(|home| !home.is_empty());
-    let usual = home.iter().flat_map(|home| USER_BINS.iter().map(move |bin| Path::new(home).join(bin)));
-    let known: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let more =
-        usual.filter(|dir| !known.contains(dir) && exists(dir)).map(|dir| dir.to_string_lossy().into_owned());
-    std::iter::once(path.clone()).chain(more).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The register in one SQLite file. One connection, one thread, and a lock beside the file: nobody else opens it.
 
 mod asked;
+mod auxiliary;
 mod load;
 mod past;
 mod row;
@@ -22,8 +23,8 @@ use rusqlite::{
 };
 
 use super::{
-    Booked, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, Numbered, Past, Place, SourceKey, Store,
-    StoreError, Summed, Write,
+    Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, Numbered, Past, Place,
+    SourceKey, Store, StoreError, Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -74,6 +75,9 @@ impl Sqlite {
                 Write::Transition(numbered) => {
                     past::keep(&transaction, &mut self.ids, &mut sums, numbered)?;
                     Vec::new()
+                }
+                Write::Auxiliary(write) => {
+                    usage::book_auxiliary(&transaction, &mut self.ids, &mut sums, write)?
                 }
                 Write::Window(write) => {
                     windows::keep(&transaction, write)?;
@@ -157,6 +161,7 @@ impl Store for Sqlite {
             .connection
             .execute("DELETE FROM recent WHERE bucket < ?1", [oldest])
             .map_err(self.failed("prune"))?;
+        gone += auxiliary::prune(&self.connection, now.minus(KEEP_JOINS)).map_err(self.failed("prune"))?;
         gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
         loop {
             let chunk = past::prune(&self.connection, now.minus(KEEP_TRANSITIONS), PRUNE_CHUNK)

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -123,6 +123,35 @@ CREATE TABLE windows (
     observed_ms INTEGER NOT NULL,
     source TEXT NOT NULL,
     PRIMARY KEY (tenant, account, name, told_by)
+) STRICT, WITHOUT ROWID;
+";
+
+/// By what usage told by telemetry is known again: requests that transcripts hold, whose each conversation is, and rows of
+/// telemetry under what would replace them.
+const V4: &str = "
+CREATE TABLE requests (
+    tenant TEXT NOT NULL,
+    request TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, request)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE conversations (
+    tenant TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    agent INTEGER NOT NULL REFERENCES agents,
+    account TEXT NOT NULL,
+    PRIMARY KEY (tenant, conversation)
+) STRICT, WITHOUT ROWID;
+INSERT INTO conversations
+    SELECT tenant, conversation, min(agent), min(account) FROM usage WHERE conversation <> '' GROUP BY 1, 2;
+
+CREATE TABLE auxiliary (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key, id)
 ) STRICT, WITHOUT ROWID;
 ";
 

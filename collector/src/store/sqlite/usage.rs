@@ -3,11 +3,12 @@
 use fleet_domain::Wall;
 use fleet_domain::ids::SessionId;
 use fleet_domain::usage::{Record, merge};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::auxiliary::Ledger;
 use super::row::{counts, reported, signed, terms, tokens};
 use super::{Ids, Sums};
-use crate::store::{Booked, UsageWrite};
+use crate::store::{AuxiliaryWrite, Booked, UsageWrite};
 
 pub(super) fn book(
     transaction: &Transaction<'_>,
@@ -17,21 +18,49 @@ pub(super) fn book(
 ) -> rusqlite::Result<Vec<Booked>> {
     let reader = ids.of(transaction, &write.reader())?;
     sums.active(reader, write.received, None);
-    let mut booked = Vec::new();
+    let (tenant, received) = (write.tenant.as_str(), write.received);
+    let mut ledger = Ledger { transaction, ids, sums, tenant, received, booked: Vec::new() };
     for record in &write.batch.records {
-        let known = known(transaction, write.tenant.as_str(), &record.id)?;
+        let known = known(transaction, tenant, &record.id)?;
         let (owner, known) = known.map_or((reader, None), |(owner, known)| (owner, Some(known)));
         if let Some(change) = merge(known.as_ref(), record) {
-            put(transaction, write, owner, &change.plus)?;
-            sums.usage(owner, &change, write.received);
-            booked.push(Booked { owner: ids.key(transaction, owner)?, change });
+            let row = Row { tenant, owner, runtime: &write.batch.runtime, account: &write.batch.account };
+            put(transaction, &row, &change.plus)?;
+            ledger.change(owner, change)?;
         }
     }
+    ledger.shown(write, reader)?;
+    let booked = ledger.booked;
     save_cursor(transaction, write)?;
     Ok(booked)
 }
 
-fn known(transaction: &Transaction<'_>, tenant: &str, id: &str) -> rusqlite::Result<Option<(i64, Record)>> {
+/// As [`book`], for what telemetry told.
+pub(super) fn book_auxiliary(
+    transaction: &Transaction<'_>,
+    ids: &mut Ids,
+    sums: &mut Sums,
+    write: &AuxiliaryWrite,
+) -> rusqlite::Result<Vec<Booked>> {
+    let (tenant, received) = (write.tenant.as_str(), write.received);
+    let mut ledger = Ledger { transaction, ids, sums, tenant, received, booked: Vec::new() };
+    ledger.auxiliary(write)?;
+    Ok(ledger.booked)
+}
+
+/// What a row has beside its record.
+pub(super) struct Row<'r> {
+    pub(super) tenant: &'r str,
+    pub(super) owner: i64,
+    pub(super) runtime: &'r str,
+    pub(super) account: &'r str,
+}
+
+pub(super) fn known(
+    transaction: &Transaction<'_>,
+    tenant: &str,
+    id: &str,
+) -> rusqlite::Result<Option<(i64, Record)>> {
     transaction
         .prepare_cached(
             "SELECT agent, conversation, model, at_ms, sidechain,
@@ -43,7 +72,7 @@ fn known(transaction: &Transaction<'_>, tenant: &str, id: &str) -> rusqlite::Res
         .optional()
 }
 
-fn record(row: &Row<'_>, id: &str) -> rusqlite::Result<Record> {
+fn record(row: &rusqlite::Row<'_>, id: &str) -> rusqlite::Result<Record> {
     Ok(Record {
         id: id.to_owned(),
         conversation: SessionId::new(row.get_ref(1)?.as_str()?),
@@ -57,12 +86,7 @@ fn record(row: &Row<'_>, id: &str) -> rusqlite::Result<Record> {
 }
 
 /// Who read it first keeps it: agent, runtime and account are written once.
-fn put(
-    transaction: &Transaction<'_>,
-    write: &UsageWrite,
-    owner: i64,
-    record: &Record,
-) -> rusqlite::Result<()> {
+pub(super) fn put(transaction: &Transaction<'_>, of: &Row<'_>, record: &Record) -> rusqlite::Result<()> {
     let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = counts(&record.tokens);
     transaction
         .prepare_cached(
@@ -78,11 +102,11 @@ fn put(
                  terms = excluded.terms, reported_pico = excluded.reported_pico",
         )?
         .execute(params![
-            write.tenant.as_str(),
+            of.tenant,
             record.id,
-            owner,
-            write.batch.runtime,
-            write.batch.account,
+            of.owner,
+            of.runtime,
+            of.account,
             record.conversation.as_str(),
             record.model,
             record.at.0,

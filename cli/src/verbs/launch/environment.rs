@@ -1,0 +1,124 @@
+//! The variables of an agent: which are its own, which it must not inherit, and where its programs are found.
+
+use std::path::{Path, PathBuf};
+
+use fleet_domain::AgentName;
+
+/// Where a runtime's installer puts it and a service's PATH does not look; relative to the home.
+const USER_BINS: [&str; 7] =
+    [".local/bin", "bin", ".npm-global/bin", ".bun/bin", ".opencode/bin", ".cargo/bin", ".volta/bin"];
+/// With these set, a runtime would take itself for a part of the session that started the fleet.
+const NESTED: [&str; 10] = [
+    "CLAUDECODE",
+    "CLAUDE_CODE_CHILD_SESSION",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_SSE_PORT",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CODEX_SANDBOX",
+    "CODEX_SANDBOX_NETWORK_DISABLED",
+    "CODEX_THREAD_ID",
+    "OPENCODE",
+];
+/// Where runtimes and the fleet keep their files: the agent looks where its launcher does, whatever the tmux server was
+/// started with.
+const PLACES: [&str; 5] =
+    ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "PI_CODING_AGENT_DIR", "MOSAIC_HOME", "FLEET_COLLECTOR"];
+/// Bounds claude's context to 200k tokens.
+const CLAUDE_CONTEXT: [(&str, &str); 2] =
+    [("CLAUDE_CODE_DISABLE_1M_CONTEXT", "1"), ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "200000")];
+/// What begins so is of the agent in whose pane it stands.
+const OF_ONE_AGENT: [&str; 6] = ["MOSAIC_AGENT_", "MOSAIC_TMUX_", "MOSAIC_PI_", "CLAUDE", "CODEX", "PI_"];
+
+/// Variables by name; an empty one is not the same as none.
+pub(super) type Variables<'v> = &'v dyn Fn(&str) -> Option<String>;
+
+/// The same, made for one agent.
+pub(super) type Own<'v> = Box<dyn Fn(&str) -> Option<String> + 'v>;
+
+/// The agent's variables: those of this process, unless they are another agent's (as in that one's pane), and those of its
+/// environment file. For the fleet's own the process comes first, so that one can be tried by hand; for all others the file.
+pub(super) fn own<'v>(name: &AgentName, var: Variables<'v>, file: &'v [(String, String)]) -> Own<'v> {
+    let of = var("MOSAIC_AGENT_NAME").filter(|of| !of.is_empty());
+    let others = of.is_some_and(|of| of != name.as_str());
+    Box::new(move |key| {
+        let foreign = others && OF_ONE_AGENT.iter().any(|prefix| key.starts_with(prefix));
+        let process = if foreign { None } else { var(key) };
+        let filed = || file.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+        if key.starts_with("MOSAIC_") { process.or_else(filed) } else { filed().or(process) }
+    })
+}
+
+/// What the pane must not inherit from the tmux server.
+pub(super) fn unset(set: &[(String, String)], file: &[(String, String)]) -> Vec<String> {
+    let known = |name: &str| set.iter().chain(file).any(|(known, _)| known == name);
+    NESTED.iter().chain(&PLACES).filter(|name| !known(name)).map(|name| (*name).to_owned()).collect()
+}
+
+/// The places that are set.
+pub(super) fn places(own: Variables<'_>) -> impl Iterator<Item = (String, String)> {
+    PLACES
+        .iter()
+        .filter_map(move |name| Some(((*name).to_owned(), own(name).filter(|value| !value.is_empty())?)))
+}
+
+/// Claude Code's configuration directory.
+pub(super) fn config_dir(own: Variables<'_>) -> Option<PathBuf> {
+    let set = |name: &str| own(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("CLAUDE_CONFIG_DIR").or_else(|| Some(set("HOME")?.join(".claude")))
+}
+
+pub(super) fn claude_environment(own: Variables<'_>) -> Vec<(String, String)> {
+    let mut environment: Vec<(String, String)> = CLAUDE_CONTEXT
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), own(name).unwrap_or_else(|| value.to_owned())))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    environment.extend(
+        own("IS_SANDBOX").filter(|value| !value.is_empty()).map(|value| ("IS_SANDBOX".to_owned(), value)),
+    );
+    environment
+}
+
+/// The PATH, and behind it what it lacks: the user's usual places, and where the fleet's own programs are.
+pub(super) fn search_path(own: Variables<'_>, bin: Option<&Path>, exists: impl Fn(&Path) -> bool) -> String {
+    let path = own("PATH")
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let home = own("HOME").filter(|home| !home.is_empty());
+    let usual = home.iter().flat_map(|home| USER_BINS.iter().map(move |bin| Path::new(home).join(bin)));
+    let known: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let bin = bin.map(Path::to_owned);
+    let more = usual
+        .chain(bin)
+        .filter(|dir| !known.contains(dir) && exists(dir))
+        .map(|dir| dir.to_string_lossy().into_owned());
+    std::iter::once(path.clone()).chain(more).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_program_directories_come_last_and_once() {
+        let vars = |name: &str| match name {
+            "PATH" => Some("/usr/bin:/h/bin".to_owned()),
+            "HOME" => Some("/h".to_owned()),
+            _ => None,
+        };
+        let exists =
+            |dir: &Path| [Path::new("/h/.local/bin"), Path::new("/h/bin"), Path::new("/f")].contains(&dir);
+        assert_eq!(search_path(&vars, None, exists), "/usr/bin:/h/bin:/h/.local/bin");
+        assert_eq!(search_path(&vars, Some(Path::new("/f")), exists), "/usr/bin:/h/bin:/h/.local/bin:/f");
+        assert_eq!(search_path(&vars, Some(Path::new("/h/bin")), exists), "/usr/bin:/h/bin:/h/.local/bin");
+    }
+
+    #[test]
+    fn what_would_nest_is_not_inherited_unless_it_is_told() {
+        let told = [("CODEX_HOME".to_owned(), "/c".to_owned())];
+        let unset = unset(&told, &[("OPENCODE".to_owned(), "1".to_owned())]);
+        assert!(unset.contains(&"CLAUDECODE".to_owned()) && unset.contains(&"CLAUDE_CONFIG_DIR".to_owned()));
+        assert!(!unset.contains(&"CODEX_HOME".to_owned()) && !unset.contains(&"OPENCODE".to_owned()));
+    }
+}

@@ -1,0 +1,555 @@
+//! The judgement: every bound that a task would count against, on one account after the other, on one model after the
+//! other down the ladder; and only then when to ask again.
+
+use crate::text;
+use crate::time::Wall;
+
+use super::super::amount::{Amount, Used};
+use super::super::config::{Account, Config, Step};
+use super::super::decision::{
+    Ask, Basis, Decision, Estimate, Figure, Reason, Stage, Task, Unknown, Urgency, Verdict,
+};
+use super::meter::Whose;
+use super::tasks::{dollars, meter, title};
+use super::window::BURST;
+use super::{Gate, MAX_HELD};
+use crate::limits::Provenance;
+
+/// Another account must have so much more room before work goes over to it, so that two equals do not alternate.
+const HYSTERESIS: f64 = 1.15;
+/// Figures that an answer shows.
+const MAX_FIGURES: usize = 8;
+
+/// What a place would take.
+#[derive(Debug, Clone, Copy)]
+struct Need {
+    estimate: Estimate,
+    used: Used,
+    priced: bool,
+}
+
+/// Why there is no room, until when, and whether there never will be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Block {
+    reason: Reason,
+    until: Option<Wall>,
+    never: bool,
+}
+
+/// What one account says to one task on one model.
+#[derive(Debug, Default)]
+struct Look {
+    blocks: Vec<Block>,
+    /// Pace would hold it back, and does not.
+    advice: Option<Reason>,
+    authorized: bool,
+    figures: Vec<Figure>,
+}
+
+impl Look {
+    fn block(&mut self, reason: Reason, until: Option<Wall>, never: bool) {
+        self.blocks.push(Block { reason, until, never });
+    }
+
+    fn fits(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}
+
+impl Gate {
+    /// What the answer would be; nothing is held.
+    ///
+    /// # Errors
+    /// An account or a model that nobody knows.
+    pub fn ask(&mut self, ask: &Ask, paused: bool, now: Wall) -> Result<Verdict, Unknown> {
+        self.expire(now);
+        self.judge(ask, paused, now)
+    }
+
+    /// The answer; where it admits, a place is held until the task starts, ends or its time is out. Asking again with the
+    /// same task's name while the place is held answers the same, and holds nothing more.
+    ///
+    /// # Errors
+    /// An account or a model that nobody knows; too many places held; a task of that name that is over.
+    pub fn admit(&mut self, ask: &Ask, paused: bool, now: Wall) -> Result<Verdict, Unknown> {
+        self.expire(now);
+        if let Some(task) = self.tasks.get(&ask.task).filter(|_| !ask.task.is_empty()) {
+            if !task.stage.holds() {
+                return Err(Unknown::Over { name: ask.task.clone(), state: task.stage.as_str() });
+            }
+            return Ok(self.again(task));
+        }
+        let mut verdict = self.judge(ask, paused, now)?;
+        if !verdict.decision.admits() {
+            return Ok(verdict);
+        }
+        if self.held() >= MAX_HELD {
+            return Err(Unknown::TooMany(MAX_HELD));
+        }
+        let name = if ask.task.is_empty() { self.new_name(now) } else { ask.task.clone() };
+        let need = self.need(verdict.estimate, &verdict.model);
+        let task = Task {
+            name: name.clone(),
+            tenant: ask.tenant.clone(),
+            agent: ask.agent.clone(),
+            class: ask.class.clone(),
+            mission: ask.mission.clone(),
+            model: verdict.model.clone(),
+            account: verdict.account.clone(),
+            stage: Stage::Admitted,
+            estimate: verdict.estimate,
+            price: need.used.dollars.0,
+            actual: Used::default(),
+            admitted: now,
+            started: None,
+            ended: None,
+        };
+        if verdict.reason == Reason::Authorized {
+            self.draw(&verdict, need, now);
+        }
+        self.hold(&task, task.held(), now);
+        self.remember(task);
+        if let Some(account) = &verdict.account {
+            self.last.insert((ask.class.clone(), ask.agent.clone()), account.clone());
+        }
+        verdict.expires = Some(now.plus(self.config.hold));
+        verdict.task = Some(name);
+        Ok(verdict)
+    }
+
+    fn again(&self, task: &Task) -> Verdict {
+        Verdict {
+            decision: Decision::Admit,
+            reason: Reason::Fits,
+            model: task.model.clone(),
+            account: task.account.clone(),
+            estimate: task.estimate,
+            until: None,
+            figures: Vec::new(),
+            advice: None,
+            task: Some(task.name.clone()),
+            expires: (task.stage == Stage::Admitted).then(|| task.admitted.plus(self.config.hold)),
+        }
+    }
+
+    /// Unique among those that are remembered, and after a restart too, as it begins with the time.
+    fn new_name(&mut self, now: Wall) -> String {
+        loop {
+            self.made += 1;
+            let name = format!("t{:x}-{}", now.0.max(0) / 1000, self.made);
+            if !self.tasks.contains_key(&name) {
+                return name;
+            }
+        }
+    }
+
+    fn draw(&mut self, verdict: &Verdict, need: Need, now: Wall) {
+        let Some(account) = verdict.account.as_deref() else { return };
+        let mut left = need.estimate.reserved;
+        for one in self.authorizations.iter_mut().filter(|one| one.account == account) {
+            let part = one.left(now).min(left);
+            one.drawn += part;
+            left -= part;
+        }
+        let Self { config, windows, book, .. } = self;
+        for window in windows.get_mut(account).into_iter().flatten() {
+            let standing = window.standing(account, config, book, now);
+            if window.spec.counts(&verdict.model)
+                && let Some(part) = window.share(&standing, need.used)
+            {
+                window.forgive(part);
+            }
+        }
+    }
+
+    fn estimate(&self, ask: &Ask, model: &str, now: Wall) -> Estimate {
+        if let Some(tokens) = ask.estimate {
+            return Estimate { projected: tokens, reserved: tokens, basis: Basis::Given };
+        }
+        match self.learned.typical(&ask.class, model, now) {
+            Some(typical) => {
+                Estimate { projected: typical.median, reserved: typical.p90, basis: Basis::Learned }
+            }
+            None => {
+                let tokens = self.config.estimate;
+                Estimate { projected: tokens, reserved: tokens, basis: Basis::Default }
+            }
+        }
+    }
+
+    fn need(&self, estimate: Estimate, model: &str) -> Need {
+        let tokens = estimate.reserved;
+        let price = self.token_price(model);
+        let dollars = price.map(|price| dollars(tokens, price)).unwrap_or_default();
+        Need { estimate, used: Used { tokens, dollars }, priced: price.is_some() }
+    }
+
+    /// The model asked for and those below it; only the ladder's where none is asked for.
+    fn models(&self, ask: &Ask) -> Result<Vec<(String, Option<String>)>, Unknown> {
+        let ladder = &self.config.ladder;
+        let below = |place: usize| {
+            let rungs = ladder.rungs.iter().skip(place).filter(|_| ladder.has(Step::Downgrade));
+            rungs.map(|rung| (rung.model.clone(), rung.provider.clone()))
+        };
+        if ask.model.is_empty() {
+            let top = ladder.rungs.iter().find(|rung| {
+                self.config
+                    .accounts
+                    .iter()
+                    .any(|account| account.has_model(&rung.model, rung.provider.as_deref()))
+            });
+            let place = top.and_then(|top| ladder.rungs.iter().position(|rung| rung == top)).unwrap_or(0);
+            let first = ladder.rungs.get(place).map(|rung| (rung.model.clone(), rung.provider.clone()));
+            return Ok(first.into_iter().chain(below(place + 1)).collect());
+        }
+        match ladder.place(&ask.model) {
+            Some(place) => {
+                let first =
+                    (ask.model.clone(), ladder.rungs.get(place).and_then(|rung| rung.provider.clone()));
+                Ok(std::iter::once(first).chain(below(place + 1)).collect())
+            }
+            None if self.knows(&ask.model) => Ok(vec![(ask.model.clone(), None)]),
+            None => {
+                let known = ladder
+                    .rungs
+                    .iter()
+                    .map(|rung| rung.model.as_str())
+                    .chain(self.listed.keys().map(String::as_str));
+                let nearest = text::nearest(&ask.model, known).map(str::to_owned);
+                Err(Unknown::Model { name: text::clean(&ask.model, 64), nearest })
+            }
+        }
+    }
+
+    fn knows(&self, model: &str) -> bool {
+        let listed = self
+            .config
+            .accounts
+            .iter()
+            .any(|account| !account.models.is_empty() && account.has_model(model, None));
+        listed || self.token_price(model).is_some() || !self.configured
+    }
+
+    fn judge(&mut self, ask: &Ask, paused: bool, now: Wall) -> Result<Verdict, Unknown> {
+        if let Some(account) = &ask.account {
+            self.known_account(account)?;
+        }
+        if ask.estimate == Some(0) {
+            return Err(Unknown::Senseless(
+                "an estimate of nothing is none; leave it out, or say how many tokens".to_owned(),
+            ));
+        }
+        let models = self.models(ask)?;
+        let first = models.first().cloned().unwrap_or_default();
+        let empty = |gate: &Self, decision, reason, model: &str| Verdict {
+            decision,
+            reason,
+            model: model.to_owned(),
+            account: None,
+            estimate: gate.estimate(ask, model, now),
+            until: None,
+            figures: Vec::new(),
+            advice: None,
+            task: None,
+            expires: None,
+        };
+        if paused {
+            return Ok(empty(self, Decision::Refuse, Reason::Paused, &first.0));
+        }
+        if !self.configured {
+            return Ok(empty(self, Decision::Admit, Reason::NoBudget, &ask.model));
+        }
+        let wanted = self.wanted(ask);
+        let (mut tightest, mut blocks): (Option<Verdict>, Vec<Block>) = (None, Vec::new());
+        for (index, (model, provider)) in models.iter().enumerate() {
+            let estimate = self.estimate(ask, model, now);
+            for account in self.candidates(ask, model, provider.as_deref(), wanted.as_deref(), now) {
+                let need = self.need(estimate, model);
+                let look = self.look(ask, model, account.as_deref(), need, now);
+                let other = account.is_some() && wanted.is_some() && account != wanted;
+                let mut verdict = empty(self, Decision::Admit, Reason::Fits, model);
+                (verdict.account, verdict.advice, verdict.figures) =
+                    (account, look.advice, look.figures.clone());
+                if look.fits() {
+                    verdict.decision = match (index, other) {
+                        (0, false) => Decision::Admit,
+                        (0, true) => Decision::Reroute,
+                        _ => Decision::Downgrade,
+                    };
+                    if look.authorized {
+                        verdict.reason = Reason::Authorized;
+                    }
+                    return Ok(verdict);
+                }
+                blocks.push(worst(&look.blocks));
+                tightest.get_or_insert(verdict);
+            }
+        }
+        let Some(mut verdict) = tightest else {
+            return Ok(empty(self, Decision::Refuse, Reason::NoAccount, &first.0));
+        };
+        let waits = blocks.iter().filter(|block| !block.never);
+        let until = waits.clone().filter_map(|block| block.until).min();
+        let may_wait = waits.clone().next().is_some() && self.config.ladder.has(Step::Queue);
+        verdict.reason = blocks.first().map_or(Reason::NoAccount, |block| block.reason);
+        if may_wait {
+            let floor = models.last().cloned().unwrap_or_default();
+            // Waiting is for the model that was asked for where nothing cheaper was looked at.
+            verdict.model = if self.config.ladder.has(Step::Downgrade) { floor.0 } else { first.0 };
+            verdict.reason = waits.clone().next().map_or(verdict.reason, |block| block.reason);
+            (verdict.decision, verdict.until) = (Decision::Queue, until);
+        } else {
+            verdict.decision = Decision::Refuse;
+        }
+        Ok(verdict)
+    }
+
+    /// The account that the task has without being rerouted.
+    fn wanted(&self, ask: &Ask) -> Option<String> {
+        ask.account.clone().or_else(|| {
+            let named = self.config.accounts.iter().find(|account| account.agents.contains(&ask.agent));
+            named.map(|account| account.name.clone())
+        })
+    }
+
+    /// Accounts that may serve it, in the order in which they are tried: the one that is wanted, then the one that it had
+    /// the last time unless another has clearly more room, then by room.
+    fn candidates(
+        &mut self,
+        ask: &Ask,
+        model: &str,
+        provider: Option<&str>,
+        wanted: Option<&str>,
+        now: Wall,
+    ) -> Vec<Option<String>> {
+        if self.config.accounts.is_empty() {
+            return vec![None];
+        }
+        let serves = |account: &&Account| {
+            let mapped = Some(account.name.as_str()) == wanted || account.serves(&ask.agent, &ask.class);
+            mapped && account.has_model(model, provider)
+        };
+        let names: Vec<String> =
+            self.config.accounts.iter().filter(serves).map(|account| account.name.clone()).collect();
+        if names.len() == 1 {
+            return names.into_iter().map(Some).collect();
+        }
+        let last = self.last.get(&(ask.class.clone(), ask.agent.clone())).cloned();
+        let mut ranked: Vec<(f64, String)> = names
+            .into_iter()
+            .map(|name| {
+                let room = self.room(&name, model, now);
+                let kept = if Some(&name) == last.as_ref() { HYSTERESIS } else { 1.0 };
+                let first = if Some(name.as_str()) == wanted { f64::INFINITY } else { room * kept };
+                (first, name)
+            })
+            .collect();
+        ranked.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
+        ranked.into_iter().map(|(_, name)| Some(name)).collect()
+    }
+
+    /// What is left of an account by what an even spread would have left: one is on pace, more has room. Its tightest
+    /// window counts; an account that nothing is known of is on pace.
+    pub(super) fn room(&self, account: &str, model: &str, now: Wall) -> f64 {
+        let windows =
+            self.windows.get(account).into_iter().flatten().filter(|window| window.spec.counts(model));
+        let rooms = windows.filter_map(|window| {
+            window.with_standing(account, &self.config, &self.book, now, |standing| {
+                let left = 1.0 - window.committed(standing)?;
+                let rest = 1.0 - standing.stretch?.elapsed(now);
+                Some(left.max(0.0) / rest.max(0.001))
+            })
+        });
+        rooms.fold(f64::INFINITY, f64::min).min(1_000.0).min(match self.windows.get(account) {
+            Some(windows) if !windows.is_empty() => 1_000.0,
+            _ => 1.0,
+        })
+    }
+
+    fn look(&mut self, ask: &Ask, model: &str, account: Option<&str>, need: Need, now: Wall) -> Look {
+        let mut look = Look::default();
+        let name = account.unwrap_or_default();
+        self.look_at_account(name, &mut look, now);
+        self.look_at_ceilings(ask, model, name, need, &mut look, now);
+        self.look_at_windows(ask, model, name, need, &mut look, now);
+        let tight = |figure: &Figure| (figure.used + figure.held + figure.needed) / figure.limit;
+        look.figures.sort_by(|a, b| tight(b).total_cmp(&tight(a)));
+        look.figures.truncate(MAX_FIGURES);
+        look
+    }
+
+    fn look_at_account(&mut self, account: &str, look: &mut Look, now: Wall) {
+        match self.stuck.get(account).copied() {
+            Some(until) if now < until => look.block(Reason::LimitHit, Some(until), false),
+            Some(_) => drop(self.stuck.remove(account)),
+            None => {}
+        }
+        let running = self.running.get(account).copied().unwrap_or(0);
+        if let Some(most) = self.config.account(account).and_then(|account| account.concurrency)
+            && running >= most
+        {
+            look.block(Reason::Concurrency, None, false);
+            look.figures.push(tasks_figure(format!("account {account} at once"), running, most));
+        }
+    }
+
+    fn look_at_ceilings(
+        &mut self,
+        ask: &Ask,
+        model: &str,
+        account: &str,
+        need: Need,
+        look: &mut Look,
+        now: Wall,
+    ) {
+        let Self { config, meters, book, .. } = self;
+        let config: &Config = config;
+        let whose = Whose {
+            tenant: &ask.tenant,
+            provider: config.account(account).map_or("", |account| &account.provider),
+            account,
+            class: &ask.class,
+            agent: &ask.agent,
+            model,
+        };
+        for (index, ceiling) in config.ceilings.iter().enumerate() {
+            let Some(name) = whose.under(ceiling) else { continue };
+            let Some(meter) = meter(meters, index, name) else {
+                look.block(Reason::Ceiling, None, false);
+                continue;
+            };
+            meter.refresh(ceiling, name, config, book, now);
+            if let Some(most) = ceiling.concurrency
+                && meter.tasks >= most
+            {
+                look.block(Reason::Concurrency, None, false);
+                look.figures.push(tasks_figure(title(ceiling, name), meter.tasks, most));
+            }
+            let Some(hard) = ceiling.hard else { continue };
+            let until = meter.period.map(|period| period.ends);
+            if !need.priced && matches!(hard, Amount::Dollars(_)) {
+                look.block(Reason::PriceUnknown, None, true);
+                continue;
+            }
+            let needed = hard.of(need.used);
+            if needed > hard.size() {
+                look.block(Reason::TooLarge, None, true);
+            } else if meter.taken(hard).saturating_add(needed) > hard.size() {
+                look.block(Reason::Ceiling, until, false);
+            }
+            let figure = amounts(hard, hard.of(meter.used), hard.of(meter.held), needed);
+            look.figures.push(Figure { what: title(ceiling, name), ..figure });
+        }
+    }
+
+    fn look_at_windows(
+        &mut self,
+        ask: &Ask,
+        model: &str,
+        account: &str,
+        need: Need,
+        look: &mut Look,
+        now: Wall,
+    ) {
+        let authorized: u64 = if ask.urgency == Urgency::High {
+            let of = self.authorizations.iter().filter(|one| one.account == account);
+            of.map(|one| one.left(now)).fold(0, u64::saturating_add)
+        } else {
+            0
+        };
+        let Self { config, windows, book, .. } = self;
+        for window in
+            windows.get_mut(account).into_iter().flatten().filter(|window| window.spec.counts(model))
+        {
+            let standing = window.standing(account, config, book, now);
+            let Some(used) = standing.used else { continue };
+            let ends = standing.stretch.map(|stretch| stretch.ends).filter(|ends| *ends > now);
+            let part = window.share(&standing, need.used);
+            if !need.priced && matches!(standing.limit, Some(Amount::Dollars(_))) {
+                look.block(Reason::PriceUnknown, None, true);
+                continue;
+            }
+            let committed = window.committed(&standing).unwrap_or(used);
+            let what = format!("account {account}, window {}", window.spec.name);
+            let held = window.share(&standing, window.held).unwrap_or(0.0);
+            let figure = Figure {
+                what,
+                unit: "share",
+                used,
+                held,
+                needed: part.unwrap_or(0.0),
+                limit: 1.0,
+                by: standing.used_by,
+            };
+            look.figures.push(figure);
+            let needed = part.unwrap_or(0.0);
+            if needed > 1.0 {
+                look.block(Reason::TooLarge, None, true);
+            } else if full(&standing.limit, standing.at.is_some(), &standing.ours, window.held, need)
+                .unwrap_or(committed + needed > 1.0 || used >= 1.0)
+            {
+                look.block(Reason::WindowFull, ends, false);
+            } else if let Some(rate) = window.accrue(&standing, now) {
+                let length = standing.stretch.map_or(0.0, |stretch| stretch.length().as_secs_f64());
+                let wanted = needed.min(rate * length * BURST);
+                let saved = window.credit.saved;
+                // What a share of a rounding error is short of is not short.
+                if saved + 1e-9 < wanted || (saved < 0.0 && part.is_none()) {
+                    if authorized >= need.estimate.reserved {
+                        look.authorized = true;
+                    } else if config.enforce {
+                        let wait = if rate > 0.0 { (wanted - saved) / rate } else { f64::INFINITY };
+                        let at = Wall(now.0.saturating_add((wait.min(3.2e9) * 1000.0).ceil() as i64));
+                        look.block(Reason::AheadOfPace, Some(ends.map_or(at, |ends| at.min(ends))), false);
+                    } else {
+                        look.advice = Some(Reason::AheadOfPace);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Exactly, in whole tokens or pico-dollars, where the window is our ledger's alone; `None` where shares decide.
+fn full(limit: &Option<Amount>, told: bool, ours: &Used, held: Used, need: Need) -> Option<bool> {
+    let limit = limit.filter(|_| !told)?;
+    let taken = limit.of(*ours).saturating_add(limit.of(held));
+    Some(taken.saturating_add(limit.of(need.used)) > limit.size())
+}
+
+/// The block that lasts longest says when; one that never ends says never.
+fn worst(blocks: &[Block]) -> Block {
+    let never = blocks.iter().find(|block| block.never);
+    let open = || blocks.iter().find(|block| block.until.is_none());
+    let last = || blocks.iter().rev().max_by_key(|block| block.until);
+    let fallback = Block { reason: Reason::NoAccount, until: None, never: true };
+    never.or_else(open).or_else(last).copied().unwrap_or(fallback)
+}
+
+fn amounts(limit: Amount, used: u64, held: u64, needed: u64) -> Figure {
+    let show = |size: u64| match limit {
+        Amount::Tokens(_) => size as f64,
+        Amount::Dollars(_) => crate::price::Money(size).usd(),
+    };
+    Figure {
+        what: String::new(),
+        unit: limit.unit(),
+        used: show(used),
+        held: show(held),
+        needed: show(needed),
+        limit: show(limit.size()),
+        by: Provenance::Estimated,
+    }
+}
+
+fn tasks_figure(what: String, running: u32, most: u32) -> Figure {
+    Figure {
+        what,
+        unit: "tasks",
+        used: 0.0,
+        held: f64::from(running),
+        needed: 1.0,
+        limit: f64::from(most),
+        by: Provenance::Estimated,
+    }
+}

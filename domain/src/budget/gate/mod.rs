@@ -1,0 +1,392 @@
+//! The gate: whether a task may start now, on which model and which account. A plain value that takes `now`; it never
+//! reads a clock, and two gates that were told the same say the same.
+//!
+//! What is admitted is held from that moment until it is spent, the task ends, or its time is out, so that many who ask
+//! at once cannot have together what only one of them can. Figures: used by the ledger, held for tasks, in whole tokens
+//! and pico-dollars. The laws are in `laws.rs`.
+
+mod judge;
+mod meter;
+mod show;
+mod tasks;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::price::Money;
+use crate::text;
+use crate::time::Wall;
+use crate::usage::Record;
+
+use super::amount::Used;
+use super::config::{Account, Config, WindowSpec};
+use super::decision::{Authorization, Task, Unknown};
+use super::learn::Learned;
+use super::spend::{Book, Payer};
+use super::standing::{Capacity, Fact, Setting};
+use meter::{Meter, Whose};
+use window::Window;
+
+pub use show::{Outlook, Overview, Room, Under};
+
+/// Tasks that something is held for at once.
+pub const MAX_HELD: usize = 10_000;
+/// Ended tasks that are remembered, so that asking again with the same name does not begin anew.
+pub const MAX_ENDED: usize = 20_000;
+/// Names that a ceiling for each counts apart.
+const MAX_NAMES: usize = 10_000;
+
+type At = (usize, String);
+
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    config: Config,
+    configured: bool,
+    book: Book,
+    /// By ceiling and name.
+    meters: BTreeMap<At, Meter>,
+    /// By account, in the order of the file; then those that only a provider told of.
+    windows: BTreeMap<String, Vec<Window>>,
+    /// Tasks at once, by account.
+    running: BTreeMap<String, u32>,
+    /// Until when a provider lets nothing through.
+    stuck: BTreeMap<String, Wall>,
+    settings: BTreeMap<(String, String), Setting>,
+    authorizations: Vec<Authorization>,
+    tasks: BTreeMap<String, Task>,
+    /// Of tasks, those that something is held for, by when their time is out.
+    due: BTreeSet<(Wall, String)>,
+    ended: BTreeSet<(Wall, String)>,
+    /// By agent, in the order of their beginnings: from when to when an agent was on tasks of which account.
+    stints: BTreeMap<String, Vec<Stint>>,
+    learned: Learned,
+    /// Pico-dollars a token, by model: what the ledger saw, decayed, and what a price table says where it saw nothing.
+    rates: BTreeMap<String, Rate>,
+    listed: BTreeMap<String, f64>,
+    /// Which account a class or an agent had the last time.
+    last: BTreeMap<(String, String), String>,
+    made: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Stint {
+    task: String,
+    account: Option<String>,
+    from: Wall,
+    to: Option<Wall>,
+}
+
+/// What a model's tokens were seen to cost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate {
+    tokens: f64,
+    pico: f64,
+}
+
+/// Tokens behind a rate that count at most; older ones fade.
+const RATE_MEMORY: f64 = 50_000_000.0;
+
+/// Everything that must outlive a restart; see [`Gate::restore`].
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    pub tasks: Vec<Task>,
+    pub settings: Vec<(String, String, Setting)>,
+    pub authorizations: Vec<Authorization>,
+    pub capacities: Vec<(String, String, f64)>,
+}
+
+impl Gate {
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// False where there is no budget file.
+    pub fn configured(&self) -> bool {
+        self.configured
+    }
+
+    /// Another budget is in force. What is held stays held, and what was spent is counted by the new one's rules.
+    pub fn configure(&mut self, config: Option<Config>, now: Wall) {
+        self.configured = config.is_some();
+        self.config = config.unwrap_or_default();
+        let before = std::mem::take(&mut self.windows);
+        for account in &self.config.accounts {
+            let mut windows: Vec<Window> = account.windows.iter().cloned().map(Window::new).collect();
+            for known in before.get(&account.name).into_iter().flatten() {
+                match windows.iter_mut().find(|window| window.spec.name == known.spec.name) {
+                    Some(window) => {
+                        let Window { provider, capacity, credit, since, .. } = known.clone();
+                        *window = Window { provider, capacity, credit, since, ..window.clone() };
+                    }
+                    None if known.provider.is_some() => {
+                        let spec = WindowSpec::told(&known.spec.name, known.spec.length);
+                        windows.push(Window { spec, held: Used::default(), ..known.clone() });
+                    }
+                    None => {}
+                }
+            }
+            self.windows.insert(account.name.clone(), windows);
+        }
+        let settings: Vec<_> =
+            self.settings.iter().map(|(at, setting)| (at.clone(), setting.clone())).collect();
+        for ((account, window), setting) in settings {
+            if let Some(window) = self.window_mut(&account, &window) {
+                window.set(Some(setting));
+            }
+        }
+        self.recount(now);
+    }
+
+    /// Meters and what is held, counted from the ledger and the tasks alone.
+    fn recount(&mut self, now: Wall) {
+        self.meters.clear();
+        self.running.clear();
+        for window in self.windows.values_mut().flatten() {
+            window.held = Used::default();
+            window.changed();
+        }
+        let held: Vec<Task> = self.tasks.values().filter(|task| task.stage.holds()).cloned().collect();
+        for task in held {
+            self.hold(&task, task.held(), now);
+        }
+    }
+
+    /// Prices of a token in pico-dollars by model or word of one, for models that the ledger has not seen a price of.
+    pub fn price(&mut self, listed: BTreeMap<String, f64>) {
+        self.listed = listed;
+    }
+
+    /// What a restart must know. The budget comes before it, by [`Gate::configure`], and the ledger after it, by
+    /// [`Gate::used`]: what is told of a started task's spending is counted from there anew.
+    pub fn restore(&mut self, kept: Kept, now: Wall) {
+        for (account, window, setting) in kept.settings {
+            if let Some(window) = self.window_mut(&account, &window) {
+                window.set(Some(setting.clone()));
+            }
+            self.settings.insert((account, window), setting);
+        }
+        self.authorizations = kept.authorizations;
+        for (account, window, tokens) in kept.capacities {
+            if let Some(window) = self.window_mut(&account, &window) {
+                window.capacity = Capacity::known(Some(tokens));
+            }
+        }
+        let mut tasks = kept.tasks;
+        tasks.sort_by(|a, b| (a.ended, &a.name).cmp(&(b.ended, &b.name)));
+        for mut task in tasks {
+            if task.stage == super::decision::Stage::Started {
+                task.actual = Used::default();
+            }
+            self.remember(task);
+        }
+        self.recount(now);
+    }
+
+    /// The ledger took in a response, or a fuller version of one: `minus` is what it said before.
+    pub fn used(&mut self, payer: &Payer, minus: Option<(Wall, Used)>, plus: (Wall, Used), now: Wall) {
+        // What is spent on a task is its account's, wherever the agent belongs.
+        let payer = &Payer { task_account: self.account_at(&payer.agent, plus.0), ..payer.clone() };
+        if let Some((at, used)) = minus {
+            self.book.subtract(at, payer, used);
+        }
+        let (at, used) = plus;
+        self.book.add(at, payer, used);
+        self.book.tidy(now);
+        if minus.is_some() {
+            self.count_anew(payer);
+        } else {
+            self.count(payer, at, used, now);
+        }
+        let mut more = used;
+        if let Some((_, before)) = minus {
+            more.subtract(before);
+        }
+        self.rate(&payer.model, more);
+        self.charge(&payer.agent, at, more, now);
+    }
+
+    fn count(&mut self, payer: &Payer, at: Wall, used: Used, now: Wall) {
+        let Self { config, meters, windows, book, .. } = self;
+        let whose = Whose::of(payer, config);
+        for (index, ceiling) in config.ceilings.iter().enumerate() {
+            let Some(name) = whose.under(ceiling) else { continue };
+            let Some(meter) = meters.get_mut(&(index, name.to_owned())) else { continue };
+            match meter.period {
+                Some(period) if period.holds(now) && period.holds(at) => meter.used.add(used),
+                _ => meter.refresh(ceiling, name, config, book, now),
+            }
+        }
+        for window in windows.get_mut(whose.account).into_iter().flatten() {
+            if window.spec.counts(&payer.model) {
+                window.spent(at, used);
+            }
+        }
+    }
+
+    /// A correction may lie in any period: those that count this payer are counted anew when they are next asked.
+    fn count_anew(&mut self, payer: &Payer) {
+        let whose = Whose::of(payer, &self.config);
+        for ((index, name), meter) in &mut self.meters {
+            if self.config.ceilings.get(*index).and_then(|ceiling| whose.under(ceiling)) == Some(name) {
+                meter.period = None;
+            }
+        }
+        let account = whose.account.to_owned();
+        self.windows.get_mut(&account).into_iter().flatten().for_each(Window::changed);
+    }
+
+    fn rate(&mut self, model: &str, used: Used) {
+        if used.tokens == 0 || used.dollars == Money(0) || self.rates.len() >= MAX_NAMES {
+            return;
+        }
+        let rate = self.rates.entry(model.to_owned()).or_default();
+        let fade = (RATE_MEMORY / (rate.tokens + used.tokens as f64)).min(1.0);
+        rate.tokens = (rate.tokens + used.tokens as f64) * fade;
+        rate.pico = (rate.pico + used.dollars.0 as f64) * fade;
+    }
+
+    /// Pico-dollars a token; `None` where neither the ledger nor a list knows.
+    fn token_price(&self, model: &str) -> Option<f64> {
+        let seen = |model: &str| {
+            self.rates.get(model).filter(|rate| rate.tokens >= 1.0).map(|rate| rate.pico / rate.tokens)
+        };
+        let by_word = || {
+            self.rates.keys().find(|known| super::config::names(model, known)).and_then(|known| seen(known))
+        };
+        let listed = || {
+            self.listed
+                .iter()
+                .find(|(known, _)| super::config::names(model, known) || super::config::names(known, model))
+        };
+        seen(model).or_else(by_word).or_else(|| listed().map(|(_, price)| *price))
+    }
+
+    /// A runtime or a header told of a window.
+    pub fn observe(&mut self, account: &str, window: &str, length: std::time::Duration, fact: Fact) {
+        let Some(known) = self.config.account(account).map(|account| account.name.clone()) else { return };
+        let windows = self.windows.entry(known).or_default();
+        let name = WindowSpec::told(window, length).name;
+        let place = windows.iter().position(|window| window.spec.name == name);
+        let place = place.unwrap_or_else(|| {
+            windows.push(Window::new(WindowSpec::told(&name, length)));
+            windows.len() - 1
+        });
+        if windows[place].provider.is_some_and(|before| fact.at < before.at) {
+            return;
+        }
+        windows[place].learn(fact, account, &self.config, &self.book);
+        if fact.used.is_some_and(|used| used >= 1.0) {
+            if let Some(until) = fact.resets_at {
+                self.stuck(account, until);
+            }
+        } else if fact.used.is_some()
+            && self.stuck.get(account).is_some_and(|until| Some(*until) == fact.resets_at)
+        {
+            self.stuck.remove(account);
+        }
+    }
+
+    /// A provider lets nothing of the account through until then.
+    pub fn stuck(&mut self, account: &str, until: Wall) {
+        if self.config.account(account).is_some() {
+            self.stuck.insert(account.to_owned(), until);
+        }
+    }
+
+    /// What the owner says of a window; what is `None` in it is as the file says, `None` altogether is nothing said.
+    ///
+    /// # Errors
+    /// No such account; a window of unknown length.
+    pub fn set(
+        &mut self,
+        account: &str,
+        window: &str,
+        setting: Option<Setting>,
+        now: Wall,
+    ) -> Result<(), Unknown> {
+        self.known_account(account)?;
+        let at = (account.to_owned(), window.to_owned());
+        if self.window_mut(account, window).is_none() {
+            let length = super::amount::parse_span(window).ok();
+            let length =
+                length.or(setting.as_ref().and_then(|setting| Some(setting.schedule.as_ref()?.length())));
+            let Some(length) = length.filter(|_| setting.is_some()) else {
+                let known = self.windows.get(account).into_iter().flatten();
+                let known = known.map(|window| window.spec.name.clone()).collect();
+                return Err(Unknown::Window {
+                    account: account.to_owned(),
+                    name: text::clean(window, 40),
+                    known,
+                });
+            };
+            let windows = self.windows.entry(account.to_owned()).or_default();
+            windows.push(Window::new(WindowSpec { name: window.to_owned(), ..WindowSpec::told("", length) }));
+        }
+        if let Some(window) = self.window_mut(account, window) {
+            window.set(setting.clone());
+        }
+        match setting {
+            Some(setting) => drop(self.settings.insert(at, setting)),
+            None => drop(self.settings.remove(&at)),
+        }
+        self.recount(now);
+        Ok(())
+    }
+
+    pub fn setting(&self, account: &str, window: &str) -> Option<&Setting> {
+        self.settings.get(&(account.to_owned(), window.to_owned()))
+    }
+
+    /// # Errors
+    /// No such account, or nothing that could be drawn.
+    pub fn authorize(&mut self, authorization: Authorization, now: Wall) -> Result<(), Unknown> {
+        self.known_account(&authorization.account)?;
+        if authorization.until <= now {
+            return Err(Unknown::Senseless("the authorization would end in the past".to_owned()));
+        }
+        if authorization.tokens == 0 {
+            return Err(Unknown::Senseless("an authorization of nothing authorizes nothing".to_owned()));
+        }
+        self.authorizations.retain(|known| now < known.until);
+        self.authorizations.push(authorization);
+        Ok(())
+    }
+
+    pub fn authorizations(&self) -> &[Authorization] {
+        &self.authorizations
+    }
+
+    /// What was learned of windows of which only shares are known, for keeping: account, window, tokens.
+    pub fn capacities(&self) -> Vec<(String, String, f64)> {
+        let each = self
+            .windows
+            .iter()
+            .flat_map(|(account, windows)| windows.iter().map(move |window| (account, window)));
+        each.filter_map(|(account, window)| {
+            Some((account.clone(), window.spec.name.clone(), window.capacity.tokens?))
+        })
+        .collect()
+    }
+
+    pub fn known_account(&self, name: &str) -> Result<&Account, Unknown> {
+        self.config.account(name).ok_or_else(|| {
+            let known = self.config.accounts.iter().map(|account| account.name.as_str());
+            let nearest = text::nearest(name, known).map(str::to_owned);
+            Unknown::Account { name: text::clean(name, 64), nearest }
+        })
+    }
+
+    fn window_mut(&mut self, account: &str, name: &str) -> Option<&mut Window> {
+        self.windows.get_mut(account)?.iter_mut().find(|window| window.spec.name == name)
+    }
+}
+
+/// What one response used, at what it cost; unknown costs nothing here, and is told elsewhere.
+pub fn used_of(record: &Record, cost: Option<Money>) -> (Wall, Used) {
+    (record.at, Used { tokens: record.tokens.total(), dollars: cost.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;

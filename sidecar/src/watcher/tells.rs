@@ -1,0 +1,89 @@
+//! What is told of one session: everything that its sources say now, joined.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use fleet_adapters::host::wall_now;
+use fleet_adapters::look;
+use fleet_domain::Wall;
+use fleet_domain::fusion;
+use fleet_domain::heartbeat::{Heartbeat, Status};
+use fleet_domain::observation::{Beat, Evidence, Native, Observation};
+use fleet_domain::readiness::Thresholds;
+
+use super::agent::Watched;
+
+/// What all sources together say of the turn.
+struct Said {
+    native: Vec<Native>,
+    evidence: Vec<Evidence>,
+    idle: Option<Duration>,
+}
+
+impl Watched {
+    /// The heartbeat that a file would carry now.
+    pub(super) fn heartbeat(&self, now: Instant, wall: Wall) -> Option<Heartbeat> {
+        let (at, source) = self.confirmed?;
+        Some(Heartbeat {
+            ts: wall.minus(now.duration_since(at)),
+            pid: self.found.stat.as_ref().map(|stat| stat.pid),
+            status: self.status(&self.said(now, SystemTime::now(), wall).native),
+            model: self.ending.model.clone(),
+            interval: Some(self.interval),
+            source: Some(source.as_str().to_owned()),
+        })
+    }
+
+    /// How long ago the runtime last answered.
+    fn silence(&self, now: Instant) -> Duration {
+        self.confirmed.map_or(Duration::ZERO, |(at, _)| now.duration_since(at))
+    }
+
+    /// What a heartbeat says of the turn: what the collector would say, whatever it holds against it.
+    fn status(&self, native: &[Native]) -> Option<Status> {
+        let leading = fusion::leading_of(native, self.interval, &Thresholds::default());
+        leading.map(|native| look::status(native.state))
+    }
+
+    fn said(&self, now: Instant, time: SystemTime, wall: Wall) -> Said {
+        let silence = self.silence(now);
+        let idle = self.moved.map(|moved| time.duration_since(moved).unwrap_or_default());
+        let read = self.reading.as_ref().and_then(|reading| reading.native.clone());
+        let own = read.map(|native| Native { confirmed: silence, ..native });
+        let own = own.or_else(|| self.served.native(now, wall));
+        let (hooked, asked) = self.told.as_ref().map(|told| told.says(idle, now)).unzip();
+        let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
+        let (shown, in_the_way) = self.screen.says(now, wall);
+        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        evidence.extend(self.served.evidence(now, wall));
+        evidence.extend(asked.flatten());
+        evidence.extend(in_the_way);
+        Said { native: own.into_iter().chain(hooked).chain(told).chain(shown).collect(), evidence, idle }
+    }
+
+    /// All of it, with ages as of now.
+    pub(super) fn observation(&self, now: Instant) -> Observation {
+        let said = self.said(now, SystemTime::now(), wall_now());
+        let status = self.status(&said.native);
+        Observation {
+            socket: self.id.0.clone(),
+            session: self.id.1.clone(),
+            pane: self.pane.clone(),
+            process: self.found.process.clone(),
+            runtime: self.found.runtime.clone(),
+            native: said.native,
+            evidence: said.evidence,
+            heartbeat: self.confirmed.map(|(at, source)| Beat {
+                age: now.duration_since(at),
+                interval: self.interval,
+                pid: self.found.stat.as_ref().map(|stat| stat.pid),
+                status,
+                source,
+                clock_skew: false,
+            }),
+            idle: said.idle,
+            model: self.ending.model.clone(),
+            conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
+            draft: self.screen.draft(),
+        }
+    }
+}
