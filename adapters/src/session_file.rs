@@ -26,7 +26,8 @@ pub struct Session {
 impl Session {
     /// True where this runtime could go on with it in this directory now.
     pub fn fits(&self, runtime: &str, directory: &Path) -> bool {
-        self.runtime == runtime && self.directory == directory && self.transcript.is_file()
+        let holds = std::fs::metadata(&self.transcript).is_ok_and(|data| data.is_file() && data.len() > 0);
+        self.runtime == runtime && self.directory == directory && holds
     }
 }
 
@@ -73,6 +74,8 @@ mod tests {
         assert_eq!(read(&path), Some(session.clone()));
         assert!(!session.fits("claude", Path::new("/w")), "there is no transcript");
         std::fs::write(&transcript, "").unwrap();
+        assert!(!session.fits("claude", Path::new("/w")), "nothing was said in it");
+        std::fs::write(&transcript, "{}").unwrap();
         assert!(session.fits("claude", Path::new("/w")));
         assert!(!session.fits("pi", Path::new("/w")) && !session.fits("claude", Path::new("/v")));
     }

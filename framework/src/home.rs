@@ -77,6 +77,16 @@ impl Home {
         self.root.join("fleet/prices.yaml")
     }
 
+    /// The user's accounts, windows and ceilings.
+    pub fn budget(&self) -> PathBuf {
+        self.root.join("fleet/budget.yaml")
+    }
+
+    /// While it exists no work is admitted.
+    pub fn pause(&self) -> PathBuf {
+        self.root.join("fleet/run/PAUSED")
+    }
+
     pub fn heartbeats(&self) -> PathBuf {
         self.root.join("fleet/run")
     }

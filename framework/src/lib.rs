@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod deviations;
 pub mod files;
+pub mod flags;
 pub mod home;
 pub mod hooks;
 pub mod presets;

@@ -167,3 +167,64 @@ fn opencode_starts_without_a_question_and_goes_on() -> Result<()> {
 fn pi_starts_without_a_question_and_goes_on() -> Result<()> {
     an_agent_knows_itself_and_goes_on(Kind::Pi)
 }
+
+/// The conversation that the agent is in, and not the one that it was launched with.
+#[test]
+fn claude_goes_on_with_what_it_cleared_to() -> Result<()> {
+    let Some(runtime) = RealRuntime::require_or_skip(Kind::Claude) else { return Ok(()) };
+    let world = World::new(&runtime)?;
+    let _sidecar = world.sidecar()?;
+    world.launch(&[])?;
+    world.wait_for("a box for prompts", |screen| is_ready(Kind::Claude, screen))?;
+    world.say("first-words-4711")?;
+    let id = |world: &World| Ok::<_, anyhow::Error>(world.remembered()?["id"].clone());
+    let first = wait_until(PATIENCE, "the conversation's name", || id(&world))?;
+    world.tmux.type_text("lead", "/clear")?;
+    world.wait_for("the command", |screen| screen.contains("/clear"))?;
+    world.tmux.send_keys("lead", &["Enter"])?;
+    wait_until(PATIENCE, "an empty conversation", || {
+        let now = id(&world)?;
+        ensure!(now != first, "{now}\n{}", world.screen());
+        Ok(())
+    })?;
+    world.say("second-words-4712")?;
+    world.launch(&["--stop"])?;
+    world.launch(&[])?;
+    world.wait_for("a box for prompts", |screen| is_ready(Kind::Claude, screen))?;
+    world.say("third-words-4713")?;
+    ensure!(world.stub.asked_with(&["second-words-4712", "third-words-4713", ROLE]) > 0, "it did not go on");
+    ensure!(
+        world.stub.asked_with(&["first-words-4711", "third-words-4713"]) == 0,
+        "it went on with the first"
+    );
+    Ok(())
+}
+
+/// Trust of a work tree is asked for by its repository.
+#[test]
+fn claude_asks_nothing_in_a_second_work_tree() -> Result<()> {
+    let Some(runtime) = RealRuntime::require_or_skip(Kind::Claude) else { return Ok(()) };
+    let world = World::new(&runtime)?;
+    let tree = world.home.root().join("w/tree");
+    let git = world.work.join(".git");
+    let beside = git.join("worktrees/tree");
+    std::fs::create_dir_all(&beside)?;
+    std::fs::create_dir_all(&tree)?;
+    for dir in ["objects", "refs"] {
+        std::fs::create_dir_all(git.join(dir))?;
+    }
+    std::fs::write(git.join("config"), "[core]\n\trepositoryformatversion = 0\n\tbare = false\n")?;
+    std::fs::write(beside.join("HEAD"), "ref: refs/heads/tree\n")?;
+    std::fs::write(beside.join("commondir"), "../..\n")?;
+    std::fs::write(beside.join("gitdir"), format!("{}\n", tree.join(".git").display()))?;
+    std::fs::write(tree.join(".git"), format!("gitdir: {}\n", beside.display()))?;
+    write_roster(
+        &world.home,
+        &format!(
+            "version: 1\ntmux: {{socket_name: {SOCKET}}}\nagents:\n  - {{name: lead, runtime: claude, working_directory: {}}}\n",
+            tree.display()
+        ),
+    )?;
+    world.launch(&[])?;
+    world.wait_for("a box for prompts, without a question", |screen| is_ready(Kind::Claude, screen))
+}

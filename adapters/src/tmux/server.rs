@@ -29,6 +29,16 @@ pub enum TmuxError {
     Spawn(#[source] std::io::Error),
 }
 
+/// A path in which tmux finds no format of its own, nor a command to run.
+fn plain(path: &Path) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let mut bytes = Vec::new();
+    for byte in path.as_os_str().as_bytes() {
+        bytes.extend(std::iter::repeat_n(*byte, if *byte == b'#' { 2 } else { 1 }));
+    }
+    OsString::from_vec(bytes)
+}
+
 /// Begins a line that no pane can show on purpose, as it is new each time.
 fn mark() -> String {
     use std::hash::{BuildHasher, RandomState};
@@ -254,7 +264,7 @@ impl Server {
             if self.socket.is_default() { Vec::new() } else { vec!["-f".into(), "/dev/null".into()] };
         args.extend(["new-session", "-d", "-s", name].map(OsString::from));
         if let Some(directory) = directory {
-            args.extend(["-c".into(), directory.into()]);
+            args.extend(["-c".into(), plain(directory)]);
         }
         for (key, value) in environment {
             args.extend(["-e".into(), format!("{key}={value}").into()]);

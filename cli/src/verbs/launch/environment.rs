@@ -24,6 +24,18 @@ const NESTED: [&str; 10] = [
 /// started with.
 const PLACES: [&str; 5] =
     ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "PI_CODING_AGENT_DIR", "MOSAIC_HOME", "FLEET_COLLECTOR"];
+/// What the launcher itself is told of one agent.
+const LAUNCHERS: [&str; 9] = [
+    "MOSAIC_AGENT_RUNTIME",
+    "MOSAIC_AGENT_MODEL",
+    "MOSAIC_AGENT_WORKDIR",
+    "MOSAIC_AGENT_YOLO",
+    "MOSAIC_AGENT_COMMAND",
+    "MOSAIC_AGENT_PROMPT_FILE",
+    "MOSAIC_TMUX_SOCKET",
+    "MOSAIC_PI_SKILL_MODE",
+    "MOSAIC_PI_FORCE_SKILLS",
+];
 /// Bounds claude's context to 200k tokens.
 const CLAUDE_CONTEXT: [(&str, &str); 2] =
     [("CLAUDE_CODE_DISABLE_1M_CONTEXT", "1"), ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "200000")];
@@ -49,10 +61,11 @@ pub(super) fn own<'v>(name: &AgentName, var: Variables<'v>, file: &'v [(String, 
     })
 }
 
-/// What the pane must not inherit from the tmux server.
+/// What the pane must not inherit from the tmux server, which another agent may have started.
 pub(super) fn unset(set: &[(String, String)], file: &[(String, String)]) -> Vec<String> {
     let known = |name: &str| set.iter().chain(file).any(|(known, _)| known == name);
-    NESTED.iter().chain(&PLACES).filter(|name| !known(name)).map(|name| (*name).to_owned()).collect()
+    let all = NESTED.iter().chain(&PLACES).chain(&LAUNCHERS);
+    all.filter(|name| !known(name)).map(|name| (*name).to_owned()).collect()
 }
 
 /// The places that are set.

@@ -262,6 +262,7 @@ fn an_agent_of_the_roster_is_told_of_its_peers_and_another_is_not() {
 #[test]
 fn a_conversation_goes_on_where_it_can_and_else_a_new_one_is_remembered() {
     let transcript = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(transcript.path(), "{}").unwrap();
     let session = |runtime: &str, directory: &str| Session {
         runtime: runtime.to_owned(),
         id: "45b1".to_owned(),
