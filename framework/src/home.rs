@@ -95,6 +95,16 @@ impl Home {
         self.heartbeats().join(format!("{agent}.hb"))
     }
 
+    /// Stands while the agent is down on purpose, where no systemd remembers that.
+    pub fn stopped(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.stopped"))
+    }
+
+    /// Stands while the agent is left down because it did nothing but end; why is in it.
+    pub fn quarantined(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.quarantined"))
+    }
+
     /// Which conversation the agent is in.
     pub fn session(&self, agent: &str) -> PathBuf {
         self.heartbeats().join(format!("{agent}.session"))
@@ -127,6 +137,11 @@ pub fn heartbeat_interval() -> (Duration, Option<String>) {
 /// The activity threshold from `MOSAIC_HEARTBEAT_IDLE_THRESHOLD`, with the same fall-back.
 pub fn idle_threshold(default: Duration) -> (Duration, Option<String>) {
     seconds("MOSAIC_HEARTBEAT_IDLE_THRESHOLD", default)
+}
+
+/// The pause before an agent that ended is first started again, from `MOSAIC_RECOVERY_PAUSE`, with the same fall-back.
+pub fn recovery_pause(default: Duration) -> (Duration, Option<String>) {
+    seconds("MOSAIC_RECOVERY_PAUSE", default)
 }
 
 fn seconds(name: &str, default: Duration) -> (Duration, Option<String>) {

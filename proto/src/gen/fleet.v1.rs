@@ -401,7 +401,7 @@ pub struct RosterPlane {
     #[prost(message, repeated, tag = "3")]
     pub agents: ::prost::alloc::vec::Vec<RosterEntry>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RosterEntry {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -419,6 +419,19 @@ pub struct RosterEntry {
     pub account: ::prost::alloc::string::String,
     #[prost(bool, tag = "8")]
     pub runs_a_shell: bool,
+    /// What its files on the host have otherwise than they should.
+    #[prost(message, repeated, tag = "9")]
+    pub deviations: ::prost::alloc::vec::Vec<Deviation>,
+}
+/// One way in which an agent's files are not what they should be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deviation {
+    /// Name of the kind of drift, such as env.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// One line for people; never a value of the environment.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SystemdPlane {
