@@ -4,6 +4,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`agent`] | handle on a scripted agent (the program `scripted-agent`): steps in, exact token totals out |
+//! | [`budget`] | a fleet that spends, in virtual time, against the real gate |
 //! | [`claude`] | the real Claude Code, provisioned, pre-answered and started in a private tmux |
 //! | [`home`] | a throw-away home with every directory that the fleet looks for |
 //! | [`real`] | the real Codex, opencode and pi, as [`claude`], and what drives any of them in a pane |
@@ -19,6 +20,7 @@
 
 pub mod agent;
 pub mod bins;
+pub mod budget;
 pub mod claude;
 pub mod fleet;
 pub mod home;

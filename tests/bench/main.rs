@@ -7,6 +7,7 @@
 //! Without `--into` the sections are printed; `--quick` takes few samples, to see whether it runs at all.
 //! `fleet-bench simulate SOCKET AGENTS SECONDS` keeps simulated reporters on a collector, for a profiler's sake.
 
+mod admission;
 mod all_in;
 mod append;
 mod client;
@@ -33,7 +34,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 7] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan"];
+const NAMES: [&str; 8] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan", "admission"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "ps" => ps::measure(effort),
         "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),
+        "admission" => admission::measure(effort),
         _ => kills::measure(effort),
     }
 }

@@ -78,6 +78,11 @@ impl Capacity {
         Self { anchor: None, tokens: tokens.filter(|tokens| tokens.is_finite() && *tokens >= 1.0) }
     }
 
+    /// When the figure was told from which the next step is measured.
+    pub fn anchor_at(&self) -> Option<Wall> {
+        self.anchor.map(|fact| fact.at)
+    }
+
     /// Takes in a provider's figure; `spent` says what our ledger saw between two moments.
     pub fn learn(&mut self, fact: Fact, spent: impl FnOnce(Stretch) -> Used) {
         let Some(used) = fact.used else { return };

@@ -173,7 +173,7 @@ impl Gate {
         self.running.clear();
         for window in self.windows.values_mut().flatten() {
             window.held = Used::default();
-            window.changed();
+            window.recounted();
         }
         let held: Vec<Task> = self.tasks.values().filter(|task| task.stage.holds()).cloned().collect();
         for task in held {
@@ -300,7 +300,7 @@ impl Gate {
             }
         }
         let account = whose.account.to_owned();
-        self.windows.get_mut(&account).into_iter().flatten().for_each(Window::changed);
+        self.windows.get_mut(&account).into_iter().flatten().for_each(Window::recounted);
     }
 
     fn rate(&mut self, model: &str, used: Used) {

@@ -10,6 +10,9 @@ use super::super::spend::KEEP;
 use super::meter::{Meter, Whose};
 use super::{Gate, MAX_ENDED, MAX_NAMES, Stint};
 
+/// Tasks of one agent whose account is remembered for what it spent on them.
+const MAX_STINTS: usize = 1_000;
+
 impl Gate {
     pub fn task(&self, name: &str) -> Option<&Task> {
         self.tasks.get(name)
@@ -111,10 +114,17 @@ impl Gate {
     fn stint(&mut self, task: &Task, now: Wall) {
         let Some(from) = task.started.filter(|_| !task.agent.is_empty()) else { return };
         let stints = self.stints.entry(task.agent.clone()).or_default();
+        let told = Stint { task: task.name.clone(), account: task.account.clone(), from, to: task.ended };
+        if let Some(known) = stints.iter_mut().rev().find(|known| known.task == task.name) {
+            *known = told;
+            return;
+        }
+        let place = stints.partition_point(|known| (known.from, &known.task) < (from, &told.task));
+        stints.insert(place, told);
         let oldest = now.minus(KEEP);
-        stints.retain(|stint| stint.task != task.name && stint.to.is_none_or(|to| oldest < to));
-        stints.push(Stint { task: task.name.clone(), account: task.account.clone(), from, to: task.ended });
-        stints.sort_by(|a, b| (a.from, &a.task).cmp(&(b.from, &b.task)));
+        if stints.len() > MAX_STINTS || stints[0].to.is_some_and(|to| to <= oldest) {
+            stints.remove(0);
+        }
     }
 
     /// Takes a task into the ledger of tasks as it is.

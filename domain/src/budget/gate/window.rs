@@ -32,6 +32,8 @@ pub(super) struct Window {
     pub(super) credit: Credit,
     /// To the response what was spent after each figure that somebody told.
     pub(super) since: Vec<(Wall, Used)>,
+    /// The ledger's sum of the window at hand, kept up to date.
+    pub(super) counted: RefCell<Option<(Stretch, Used)>>,
     pub(super) looked: RefCell<Option<Looked>>,
 }
 
@@ -58,6 +60,7 @@ struct Part<'p> {
     account: &'p str,
     spec: &'p WindowSpec,
     since: &'p [(Wall, Used)],
+    counted: Option<&'p RefCell<Option<(Stretch, Used)>>>,
 }
 
 impl Part<'_> {
@@ -68,7 +71,13 @@ impl Part<'_> {
 
 impl Ledger for Part<'_> {
     fn spent(&self, stretch: Stretch) -> Used {
-        self.book.within(stretch, |payer| self.counts(payer))
+        let count = || self.book.within(stretch, |payer| self.counts(payer));
+        let Some(counted) = self.counted.filter(|_| stretch.ends.0 != i64::MAX) else { return count() };
+        let mut counted = counted.borrow_mut();
+        match *counted {
+            Some((known, used)) if known == stretch => used,
+            _ => counted.insert((stretch, count())).1,
+        }
     }
 
     fn first(&self, stretch: Stretch) -> Option<Wall> {
@@ -91,8 +100,15 @@ impl Window {
             held: Used::default(),
             credit: Credit::default(),
             since: Vec::new(),
+            counted: RefCell::default(),
             looked: RefCell::default(),
         }
+    }
+
+    /// The ledger itself is another.
+    pub(super) fn recounted(&mut self) {
+        self.counted.replace(None);
+        self.changed();
     }
 
     /// Something that the standing rests on is another.
@@ -104,6 +120,11 @@ impl Window {
     pub(super) fn spent(&mut self, at: Wall, used: Used) {
         for (_, since) in self.since.iter_mut().filter(|(from, _)| *from <= at) {
             since.add(used);
+        }
+        if let Some((stretch, sum)) = self.counted.get_mut()
+            && stretch.holds(at)
+        {
+            sum.add(used);
         }
         let mut looked = self.looked.borrow_mut();
         let Some(Looked { standing, .. }) = looked.as_mut() else { return };
@@ -126,11 +147,13 @@ impl Window {
 
     pub(super) fn learn(&mut self, fact: Fact, account: &str, config: &Config, book: &Book) {
         let Self { spec, capacity, since, .. } = self;
-        let exact = since.iter().find(|(from, _)| self.provider.is_some_and(|before| before.at == *from));
-        let exact = exact.map(|(_, used)| *used);
+        let anchor = capacity.anchor_at();
+        // To the response where it was followed; stretches of five minutes would count those of the first one twice.
+        let exact = since.iter().find(|(from, _)| Some(*from) == anchor).map(|(_, used)| *used);
         capacity.learn(fact, |stretch| {
-            let whole = Part { book, config, account, spec, since: &[] }.spent(stretch);
-            exact.filter(|_| whole.is_zero()).unwrap_or(whole)
+            exact.unwrap_or_else(|| {
+                Part { book, config, account, spec, since: &[], counted: None }.spent(stretch)
+            })
         });
         self.provider = Some(fact);
         self.told(fact.at);
@@ -149,7 +172,8 @@ impl Window {
     fn told(&mut self, at: Wall) {
         let set = self.setting.as_ref().and_then(|setting| setting.used).map(|(_, at)| at);
         let provider = self.provider.map(|fact| fact.at);
-        self.since.retain(|(from, _)| *from != at && (Some(*from) == set || Some(*from) == provider));
+        let kept = [set, provider, self.capacity.anchor_at()];
+        self.since.retain(|(from, _)| *from != at && kept.contains(&Some(*from)));
         self.since.push((at, Used::default()));
         self.changed();
     }
@@ -179,7 +203,7 @@ impl Window {
                 capacity: self.capacity.tokens,
                 stale_after: config.stale_after,
             };
-            let part = self.part(account, config, book);
+            let part = Part { counted: Some(&self.counted), ..self.part(account, config, book) };
             *looked = Some(Looked { at: now, standing: standing(&known, &part, now) });
         }
         match looked.as_ref() {
@@ -189,7 +213,7 @@ impl Window {
     }
 
     fn part<'p>(&'p self, account: &'p str, config: &'p Config, book: &'p Book) -> Part<'p> {
-        Part { book, config, account, spec: &self.spec, since: &self.since }
+        Part { book, config, account, spec: &self.spec, since: &self.since, counted: None }
     }
 
     /// Used and held together, as a share; `None` where nobody knows what is used.
