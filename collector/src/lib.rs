@@ -22,6 +22,7 @@ pub mod meters;
 pub mod notify;
 pub mod otlp;
 pub mod peer;
+pub mod prices;
 pub mod query;
 pub mod store;
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::Hub;
 use super::readers::{Follow, TooMany, Watch};
 use super::streams::{SidecarDrops, SidecarInfo};
-use crate::store::Whose;
+use crate::store::{Spent, Whose};
 
 /// What somebody wants to know.
 pub enum Ask {
@@ -108,6 +108,8 @@ pub struct Snapshot {
     pub drops: Vec<SidecarDrops>,
     pub streams: usize,
     pub limits: Vec<(TenantId, Standing)>,
+    /// By model.
+    pub spent: BTreeMap<AgentKey, BTreeMap<String, Spent>>,
     /// Sessions that were not taken in.
     pub refused: u64,
 }
@@ -218,6 +220,7 @@ impl Hub {
             streams: self.streams.count(),
             refused: self.fleet.refused(),
             limits: self.limits.standings(now.wall),
+            spent: self.spent.all().clone(),
         }
     }
 }

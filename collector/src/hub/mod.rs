@@ -6,6 +6,7 @@
 
 mod answers;
 mod limits;
+mod purse;
 mod readers;
 mod streams;
 mod task;
@@ -27,6 +28,7 @@ use crate::store::handle::Sink;
 use crate::store::{Booked, Loaded, Numbered, WindowWrite};
 use answers::since;
 use limits::{Limits, Taken};
+use purse::Purse;
 use readers::Readers;
 use streams::Streams;
 
@@ -81,6 +83,7 @@ pub struct Hub {
     removed: Vec<(AgentKey, u64)>,
     hosts_told: Vec<HostRow>,
     limits: Limits,
+    spent: Purse,
 }
 
 impl Hub {
@@ -103,6 +106,7 @@ impl Hub {
         Self {
             fleet,
             limits,
+            spent: Purse::of(loaded.spent),
             streams: Streams::default(),
             readers: Readers::default(),
             day: LocalDay::new(zone),
@@ -137,7 +141,8 @@ impl Hub {
             }
             Input::Limits { tenant, readings } => self.limits_told(&tenant, readings, now),
             Input::Booked(booked) => {
-                for Booked { owner, change } in booked {
+                for Booked { owner, change, spent } in booked {
+                    self.spent.add(&owner, spent);
                     self.apply(Event::Used { key: owner, change }, now);
                 }
             }

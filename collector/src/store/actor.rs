@@ -21,6 +21,7 @@ use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
 use crate::meters::Meters;
+use crate::prices::Prices;
 
 /// Rows in one transaction, so that an acknowledgement is never far away and a long transcript costs little memory.
 const MAX_ROWS: usize = 1_024;
@@ -55,12 +56,14 @@ pub fn start(
     hub: mpsc::Sender<Input>,
     clock: Clock,
     meters: Arc<Meters>,
+    prices: Prices,
 ) -> std::io::Result<Started> {
     let (handle, sink, queues) = queues(store.describe().into());
     let (done, closed) = oneshot::channel();
     let (ask, end) = oneshot::channel();
     let actor = Actor {
         store,
+        prices,
         hub,
         clock,
         meters,
@@ -90,6 +93,7 @@ struct Retry {
 
 struct Actor {
     store: Box<dyn Store>,
+    prices: Prices,
     hub: mpsc::Sender<Input>,
     clock: Clock,
     meters: Arc<Meters>,
@@ -216,6 +220,9 @@ impl Actor {
             self.mended();
             return;
         }
+        if let Some(table) = self.prices.changed() {
+            self.store.price_by(table);
+        }
         let begun = Instant::now();
         match self.store.commit(&self.writes) {
             Ok(booked) => {
@@ -277,6 +284,9 @@ impl Actor {
     }
 
     async fn auxiliary(&mut self, write: AuxiliaryWrite) -> Result<(), StoreError> {
+        if let Some(table) = self.prices.changed() {
+            self.store.price_by(table);
+        }
         let booked: Vec<_> = self.store.commit(&[Write::Auxiliary(write)])?.into_iter().flatten().collect();
         if !booked.is_empty() {
             let _ = self.hub.send(Input::Booked(booked)).await;

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -152,6 +152,18 @@ CREATE TABLE auxiliary (
     id TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, key, id)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What was spent, as it was priced when it was booked: a counter that no later price moves. Filled from the ledger when it
+/// is first read.
+const V5: &str = "
+CREATE TABLE spent (
+    agent INTEGER NOT NULL REFERENCES agents,
+    model TEXT NOT NULL,
+    pico_usd INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (agent, model)
 ) STRICT, WITHOUT ROWID;
 ";
 
