@@ -12,7 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::catalogue::{self, Metric, TOKEN_KINDS};
 use super::{Family, Value, seconds};
 use crate::hub::Snapshot;
-use crate::store::Spent;
+use crate::store::Bill;
 
 /// Models of one agent that are told apart; transcripts are files that anyone can write.
 const MAX_MODELS: usize = 32;
@@ -117,8 +117,8 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -
 }
 
 /// As [`by_model`].
-fn spent<'s>(snapshot: &'s Snapshot, view: &AgentView) -> BTreeMap<&'s str, Spent> {
-    let mut models: BTreeMap<&str, Spent> = BTreeMap::new();
+fn spent<'s>(snapshot: &'s Snapshot, view: &AgentView) -> BTreeMap<&'s str, Bill> {
+    let mut models: BTreeMap<&str, Bill> = BTreeMap::new();
     for (model, spent) in snapshot.spent.get(&view.key).into_iter().flatten() {
         let room = models.len() < MAX_MODELS;
         models.entry(if room { model } else { OTHER_MODELS }).or_default().add(spent);

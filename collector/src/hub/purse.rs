@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use fleet_domain::AgentKey;
 
-use crate::store::Spent;
+use crate::store::Bill;
 
 #[derive(Default)]
-pub(super) struct Purse(BTreeMap<AgentKey, BTreeMap<String, Spent>>);
+pub(super) struct Purse(BTreeMap<AgentKey, BTreeMap<String, Bill>>);
 
 impl Purse {
-    pub(super) fn of(kept: Vec<(AgentKey, String, Spent)>) -> Self {
+    pub(super) fn of(kept: Vec<(AgentKey, String, Bill)>) -> Self {
         let mut purse = Self::default();
         for (key, model, spent) in kept {
             purse.add(&key, vec![(model, spent)]);
@@ -18,7 +18,7 @@ impl Purse {
         purse
     }
 
-    pub(super) fn add(&mut self, key: &AgentKey, differences: Vec<(String, Spent)>) {
+    pub(super) fn add(&mut self, key: &AgentKey, differences: Vec<(String, Bill)>) {
         if !self.0.contains_key(key) {
             self.0.insert(key.clone(), BTreeMap::new());
         }
@@ -28,7 +28,7 @@ impl Purse {
         }
     }
 
-    pub(super) fn all(&self) -> &BTreeMap<AgentKey, BTreeMap<String, Spent>> {
+    pub(super) fn all(&self) -> &BTreeMap<AgentKey, BTreeMap<String, Bill>> {
         &self.0
     }
 }

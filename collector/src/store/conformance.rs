@@ -17,7 +17,7 @@ use fleet_domain::{AccountName, AgentKey, HostId, SocketName, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
 use super::{
-    KEEP_TRANSITIONS, KEEP_WINDOWS, Numbered, Past, Place, SourceKey, Spent, Store, UsageWrite, Whose,
+    Bill, KEEP_TRANSITIONS, KEEP_WINDOWS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose,
     WindowWrite, Write,
 };
 
@@ -94,13 +94,13 @@ fn what_was_spent_is_a_counter_that_no_later_price_moves<S: Store>(open: &dyn Fn
     let unknown = Record { model: "x".to_owned(), ..record("r2", 5, T) };
     let records = vec![record("r1", 1_000_000, T), unknown];
     let booked = store.commit(&[Write::Usage(usage("a", "t", 1, records))]).unwrap();
-    let usd = |usd: i128, unpriced| Spent { pico_usd: usd * 1_000_000_000_000, unpriced };
+    let usd = |usd: i128, unpriced| Bill { pico_usd: usd * 1_000_000_000_000, unpriced };
     assert_eq!(booked[0][0].spent, [("m".to_owned(), usd(1, 0))]);
     store.price_by(table(3));
     store.commit(&[Write::Usage(usage("a", "t", 2, vec![record("r3", 2_000_000, T)]))]).unwrap();
     drop(store);
     let kept = open().load(Wall(T)).unwrap().spent;
-    let kept: BTreeMap<String, Spent> = kept.into_iter().map(|(_, model, spent)| (model, spent)).collect();
+    let kept: BTreeMap<String, Bill> = kept.into_iter().map(|(_, model, spent)| (model, spent)).collect();
     assert_eq!(kept, [("m".to_owned(), usd(7, 0)), ("x".to_owned(), usd(0, 1))].into());
 }
 

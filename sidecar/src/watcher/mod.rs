@@ -5,6 +5,7 @@ mod agent;
 mod discovery;
 mod hooks;
 mod planes;
+mod recovery;
 mod remember;
 mod rules;
 mod screen;
@@ -38,7 +39,7 @@ use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
 use fleet_adapters::sighted::Datagram;
-use hooks::Hooks;
+use hooks::{Hooks, Strangers};
 use servers::Servers;
 
 /// How often processes are looked at.
@@ -71,12 +72,16 @@ pub(crate) struct Watcher {
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    strangers: Strangers,
     servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
     link: Option<Sender>,
     sample: Interval,
     names: watch::Sender<Vec<String>>,
+    keeper: Option<recovery::Keeper>,
+    /// Units in place that are not the shipped ones.
+    units_differ: Vec<String>,
     units: mpsc::Receiver<SystemdPlane>,
     petted: Instant,
     /// When memory is next given back.
@@ -112,9 +117,17 @@ impl Watcher {
         let (names, receiver) = watch::channel(Vec::new());
         let units =
             if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
+        let units_differ = if config.vantage == Vantage::Host {
+            recovery::units_that_differ(&config.home)
+        } else {
+            Vec::new()
+        };
+        let policy = config.recovery.filter(|_| config.vantage == Vantage::Host);
+        let keeper = policy.map(recovery::Keeper::new);
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            strangers: Strangers::default(),
             servers: Servers::new(),
             config,
             roster: None,
@@ -131,6 +144,8 @@ impl Watcher {
             link: None,
             sample,
             names,
+            units_differ,
+            keeper,
             units,
             petted: Instant::now(),
             thrift: Instant::now() + SETTLED,

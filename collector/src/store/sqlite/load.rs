@@ -9,7 +9,7 @@ use fleet_domain::{AgentKey, Wall};
 use rusqlite::{Connection, Row};
 
 use super::row::{bucket, key, tokens, unsigned};
-use crate::store::{KEEP_RECENT, Loaded, MAX_RESTORED, Spent};
+use crate::store::{Bill, KEEP_RECENT, Loaded, MAX_RESTORED};
 
 type Agents = BTreeMap<i64, Restored>;
 
@@ -44,6 +44,7 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         last_seq: last.map_or(0, unsigned),
         windows: super::windows::load(connection)?,
         spent: spent(connection)?,
+        budget: super::budget::load(connection)?,
     })
 }
 
@@ -74,13 +75,13 @@ fn agents(connection: &Connection) -> rusqlite::Result<Agents> {
     rows.collect()
 }
 
-fn spent(connection: &Connection) -> rusqlite::Result<Vec<(AgentKey, String, Spent)>> {
+fn spent(connection: &Connection) -> rusqlite::Result<Vec<(AgentKey, String, Bill)>> {
     let mut statement = connection.prepare(
         "SELECT tenant, host, socket, session, model, pico_usd, unpriced FROM spent JOIN agents USING (agent)
          ORDER BY active_ms DESC LIMIT ?1",
     )?;
     let rows = statement.query_map([MAX_RESTORED * 8], |row| {
-        let spent = Spent { pico_usd: i128::from(row.get::<_, i64>(5)?), unpriced: row.get(6)? };
+        let spent = Bill { pico_usd: i128::from(row.get::<_, i64>(5)?), unpriced: row.get(6)? };
         Ok((key(row, 0)?, row.get(4)?, spent))
     })?;
     rows.collect()

@@ -9,14 +9,14 @@ use fleet_domain::usage::{Change, Record};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::row::{bucket, counts, signed, tokens};
-use crate::store::{KEEP_RECENT, Spent};
+use crate::store::{Bill, KEEP_RECENT};
 
 /// Differences by column; wide, so that no order of additions overflows.
 type Difference = [i128; 6];
 
 pub(super) struct Sums<'p> {
     prices: &'p Prices,
-    spent: BTreeMap<(i64, String), Spent>,
+    spent: BTreeMap<(i64, String), Bill>,
     totals: BTreeMap<(i64, String), Difference>,
     recent: BTreeMap<(i64, i64), Difference>,
     moves: BTreeMap<(i64, &'static str, &'static str), i64>,
@@ -31,7 +31,7 @@ impl<'p> Sums<'p> {
     }
 
     /// Answers what it changed in what was spent, by model.
-    pub(super) fn usage(&mut self, agent: i64, change: &Change, received: Wall) -> Vec<(String, Spent)> {
+    pub(super) fn usage(&mut self, agent: i64, change: &Change, received: Wall) -> Vec<(String, Bill)> {
         let mut spent = Vec::with_capacity(1);
         if let Some(old) = &change.minus {
             self.record(agent, old, -1, received);
@@ -45,14 +45,14 @@ impl<'p> Sums<'p> {
         spent
     }
 
-    fn cost(&self, record: &Record, sign: i64) -> Spent {
+    fn cost(&self, record: &Record, sign: i64) -> Bill {
         match cost(record, self.prices) {
             // What was taken back used nothing, whoever could have priced it.
-            _ if record.tokens.is_zero() => Spent::default(),
+            _ if record.tokens.is_zero() => Bill::default(),
             Cost::Reported(usd) | Cost::Priced(usd) => {
-                Spent { pico_usd: i128::from(sign) * i128::from(usd.0), unpriced: 0 }
+                Bill { pico_usd: i128::from(sign) * i128::from(usd.0), unpriced: 0 }
             }
-            Cost::Unknown => Spent { pico_usd: 0, unpriced: sign },
+            Cost::Unknown => Bill { pico_usd: 0, unpriced: sign },
         }
     }
 
@@ -108,9 +108,9 @@ pub(super) fn add_spent(
     transaction: &Transaction<'_>,
     agent: i64,
     model: &str,
-    spent: &Spent,
+    spent: &Bill,
 ) -> rusqlite::Result<()> {
-    if *spent == Spent::default() {
+    if *spent == Bill::default() {
         return Ok(());
     }
     let pico = i64::try_from(spent.pico_usd).unwrap_or(if spent.pico_usd < 0 { i64::MIN } else { i64::MAX });
