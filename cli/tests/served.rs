@@ -278,6 +278,14 @@ async fn transcripts_are_counted_without_a_collector() {
     let checked = world.fleet(&["usage", "--check", "--json", tree.to_str().unwrap()]).await;
     let report: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
     assert_eq!(report["conversations"][0]["cause"], "no_sum");
+    let sessions = world
+        .fleet(&["usage", "--path", tree.to_str().unwrap(), "--by", "session,hour", "--utc", "--csv"])
+        .await;
+    assert_eq!(
+        sessions.out,
+        "hour,session,responses,input,output,cache_write_5m,cache_write_1h,cache_read,reasoning,cost_usd,cost_source,unpriced\r\n\
+         2026-11-21T10:00:00Z,s,1,28,218,0,0,0,0,,unknown,1\r\n"
+    );
     assert_eq!(world.fleet(&["usage", "--scan"]).await.code, Some(2));
     assert_eq!(world.fleet(&["usage", "--check", "--by", "day"]).await.code, Some(2));
     assert_eq!(world.fleet(&["usage", "--runtime", "pi"]).await.code, Some(2));

@@ -4,6 +4,7 @@
 //! whose turn it is   1. state file, runtime's own server   they tell what holds; of two the later
 //!                    2. hook, transcript                   they tell a moment; of two the later
 //!                    3. screen                             after two looks that agree
+//!                    a screen without what a hook said was asked, looked at two seconds later, ends it
 //!                    background work on a screen refines a turn's end that a server or 2. told before
 //! what is in the way evidence holds while it is confirmed, a limit until its reset
 //!                    a state file or hook that says busy overrules what transcript and screen hold against it
@@ -42,7 +43,23 @@ fn lead(native: &[NativeSignal], lapses_at: impl Fn(Mono) -> Mono, now: Mono) ->
     let leading = fresh().max_by_key(|native| {
         (std::cmp::Reverse(class(native.source)), native.since, std::cmp::Reverse(native.source))
     })?;
-    Some(fresh().find(|native| goes_on(native, leading)).unwrap_or(leading))
+    Some(fresh().find(|native| goes_on(native, leading) || answered(native, leading)).unwrap_or(leading))
+}
+
+/// What a runtime asks is drawn by then.
+const DRAWN: Duration = Duration::from_secs(2);
+
+/// No hook tells that somebody answered: a screen does that was looked at after what was asked would have been drawn, and
+/// shows something else.
+fn answered(shown: &NativeSignal, asked: &NativeSignal) -> bool {
+    asked.source == Source::Hook
+        && asked.state == NativeState::Waiting
+        && shown.source == Source::Screen
+        && shows_after(shown, asked.since)
+}
+
+fn shows_after(shown: &NativeSignal, asked: Option<Mono>) -> bool {
+    asked.is_some_and(|asked| shown.confirmed >= asked.plus(DRAWN))
 }
 
 /// The turn that was told to be over left work behind, as a look after that shows: its end is all that those tell.
@@ -114,7 +131,8 @@ fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
     let is_over = evidence.source == Source::Hook
         && leading.source != Source::Hook
         && leading.state != NativeState::Waiting
-        && leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked);
+        && (leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked)
+            || (leading.source == Source::Screen && shows_after(leading, evidence.since)));
     let looked_before = evidence.source == Source::Screen
         && leading.source != Source::Screen
         && leading.since.is_some_and(|since| since > evidence.confirmed);
@@ -294,6 +312,24 @@ mod tests {
         assert!(holds(native(NativeState::Busy, Source::Transcript, 5)));
         assert!(holds(native(NativeState::Waiting, Source::StateFile, 20)));
         assert!(holds(native(NativeState::Waiting, Source::Hook, 10)));
+    }
+
+    #[test]
+    fn what_a_hook_asked_was_answered_when_the_screen_shows_that_it_goes_on() {
+        let asked = native(NativeState::Waiting, Source::Hook, 10_000);
+        let shown = |at| NativeSignal { confirmed: Mono(at), ..native(NativeState::Busy, Source::Screen, 1) };
+        let lead = |at| {
+            let signals = Signals {
+                native: vec![NativeSignal { confirmed: Mono(20_000), ..asked }, shown(at)],
+                ..Signals::unknown()
+            };
+            leading(&signals, &Thresholds::default(), Mono(20_000)).map(|native| native.source)
+        };
+        assert_eq!((lead(11_999), lead(12_000)), (Some(Source::Hook), Some(Source::Screen)));
+        let evidence =
+            EvidenceSignal { since: Some(Mono(10_000)), ..evidence(StuckKind::Permission, Source::Hook) };
+        let holds = |at| deciding(std::slice::from_ref(&evidence), Some(&shown(at))).is_some();
+        assert!(holds(11_999) && !holds(12_000));
     }
 
     #[test]

@@ -183,13 +183,21 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
         .or_else(|| told(&[Source::Hook, Source::Transcript]))
         .or_else(|| told(&[Source::Screen]));
     let leading = match leading {
-        Some((NativeState::TurnEnded, Source::Hook | Source::Transcript, ended)) => {
+        Some((NativeState::TurnEnded, Source::Hook | Source::Transcript | Source::Api, ended)) => {
             let left_behind = signals.native.iter().find(|n| {
                 (n.state, n.source) == (NativeState::Background, Source::Screen)
                     && fresh(n.confirmed, interval * 3)
                     && ended.is_none_or(|ended| n.confirmed >= ended)
             });
             left_behind.map(|n| (n.state, n.source, n.since)).or(leading)
+        }
+        Some((NativeState::Waiting, Source::Hook, Some(asked))) => {
+            let answered = signals.native.iter().find(|n| {
+                n.source == Source::Screen
+                    && fresh(n.confirmed, interval * 3)
+                    && n.confirmed.0 >= asked.0 + 2_000
+            });
+            answered.map(|n| (n.state, n.source, n.since)).or(leading)
         }
         other => other,
     };

@@ -15,7 +15,15 @@ pub enum By {
     Account,
     Model,
     Day,
+    /// Of the reader's day.
+    Hour,
+    /// Of the agent, as the roster has it now.
+    Class,
+    /// The runtime's conversation.
+    Session,
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// Which usage, and how it is told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,6 +42,14 @@ impl Question {
         self.days.get(after.saturating_sub(1)).copied()
     }
 
+    /// The beginning of the hour in which `at` lies, counted from its day's: a day need not begin with one of UTC's.
+    pub fn hour_of(&self, at: Wall) -> Option<Wall> {
+        let day = self.day_of(at)?;
+        Some(Wall(
+            day.0.saturating_add(at.0.saturating_sub(day.0).div_euclid(HOUR_MS).saturating_mul(HOUR_MS)),
+        ))
+    }
+
     /// The group of one response: what was not asked for is left out.
     pub fn group(&self, of: Group, at: Wall) -> Group {
         let asked = |by| self.by.contains(&by);
@@ -43,6 +59,9 @@ impl Question {
             account: of.account.filter(|_| asked(By::Account)),
             model: of.model.filter(|_| asked(By::Model)),
             day: self.day_of(at).filter(|_| asked(By::Day)),
+            hour: self.hour_of(at).filter(|_| asked(By::Hour)),
+            class: of.class.filter(|_| asked(By::Class)),
+            session: of.session.filter(|_| asked(By::Session)),
         }
     }
 }
@@ -51,10 +70,13 @@ impl Question {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Group {
     pub day: Option<Wall>,
+    pub hour: Option<Wall>,
     pub agent: Option<AgentKey>,
     pub runtime: Option<String>,
     pub account: Option<String>,
     pub model: Option<String>,
+    pub class: Option<String>,
+    pub session: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,5 +130,7 @@ mod tests {
         let group = question.group(of, Wall(250));
         assert_eq!(group, Group { day: Some(Wall(200)), model: Some("m".into()), ..Group::default() });
         assert_eq!(Question::default().day_of(Wall(1)), None);
+        let half = Question { days: vec![Wall(HOUR_MS / 2)], ..Question::default() };
+        assert_eq!(half.hour_of(Wall(HOUR_MS * 2)), Some(Wall(HOUR_MS * 3 / 2)));
     }
 }

@@ -42,11 +42,50 @@ pub struct Tally {
     reported: BTreeMap<u32, Money>,
     /// Responses whose figures no model can have: in no sum.
     absurd: u64,
+    /// Where conversations are to be told apart, which takes more memory.
+    sessions: Option<Sessions>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    names: Vec<String>,
+    places: BTreeMap<String, u32>,
+    /// Of each entry, by its place.
+    of: Vec<u32>,
+}
+
+impl Sessions {
+    fn place(&mut self, name: &str) -> u32 {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.push(name.to_owned());
+        self.places.insert(name.to_owned(), place);
+        place
+    }
+
+    fn put(&mut self, place: u32, session: u32) {
+        let place = place as usize;
+        if self.of.len() <= place {
+            self.of.resize(place + 1, session);
+        }
+        self.of[place] = session;
+    }
+
+    fn name(&self, place: u32) -> Option<String> {
+        self.names.get(*self.of.get(place as usize)? as usize).cloned()
+    }
 }
 
 impl Tally {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that can tell conversations apart.
+    pub fn with_sessions() -> Self {
+        Self { sessions: Some(Sessions::default()), ..Self::default() }
     }
 
     pub fn responses(&self) -> usize {
@@ -67,8 +106,8 @@ impl Tally {
             self.grow();
         }
         match self.find(entry.identity) {
-            Ok(place) => self.merge(place, entry, record.reported),
-            Err(slot) => self.push(slot, entry, record.reported),
+            Ok(place) => self.merge(place, entry, record),
+            Err(slot) => self.push(slot, entry, record),
         }
     }
 
@@ -84,13 +123,15 @@ impl Tally {
     }
 
     /// As [`crate::usage::merge`]: the fullest version wins, the earliest time stays.
-    fn merge(&mut self, place: u32, seen: Entry, told: Option<Money>) {
+    fn merge(&mut self, place: u32, seen: Entry, record: &Record) {
+        let told = record.reported;
         let Some(known) = self.at(place) else { return };
         let at = known.at.min(seen.at);
         let better = self.rank(&seen, told) > self.rank(&known, self.reported.get(&place).copied());
         let winner = if better { seen } else { known };
         if better {
             self.report_of(place, told);
+            self.session_of(place, record);
         }
         if let Some(entry) = self.at_mut(place) {
             *entry = Entry { at, ..winner };
@@ -119,9 +160,10 @@ impl Tally {
         self.blocks.get_mut(place / BLOCK)?.get_mut(place % BLOCK)
     }
 
-    fn push(&mut self, slot: usize, entry: Entry, told: Option<Money>) {
+    fn push(&mut self, slot: usize, entry: Entry, record: &Record) {
         let Ok(place) = u32::try_from(self.responses()) else { return };
-        self.report_of(place, told);
+        self.report_of(place, record.reported);
+        self.session_of(place, record);
         match self.blocks.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(entry),
             _ => {
@@ -132,6 +174,13 @@ impl Tally {
         }
         if let Some(free) = self.index.get_mut(slot) {
             *free = place;
+        }
+    }
+
+    fn session_of(&mut self, place: u32, record: &Record) {
+        if let Some(sessions) = &mut self.sessions {
+            let session = sessions.place(record.conversation.as_str());
+            sessions.put(place, session);
         }
     }
 
@@ -183,7 +232,8 @@ impl Tally {
                 Some(reported) => Cost::Reported(*reported),
                 None => priced().map_or(Cost::Unknown, Cost::Priced),
             };
-            let of = Group { model: Some(model.to_owned()), runtime, ..Group::default() };
+            let session = self.sessions.as_ref().and_then(|sessions| sessions.name(place));
+            let of = Group { model: Some(model.to_owned()), runtime, session, ..Group::default() };
             report.add(question.group(of, at), &Sum::one(tokens, cost));
         }
         report

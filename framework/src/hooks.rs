@@ -51,8 +51,7 @@ pub struct Manner {
     pub refresh: Option<u64>,
 }
 
-/// The wiring of this runtime; nothing where its own files tell as much (Codex asks its user to review every hook, and
-/// until then waits; opencode would fetch a package first).
+/// The wiring of this runtime; nothing where it is told by [`crate::flags`] alone.
 pub fn wiring(runtime: &str, home: &Home, sidecar: &Path, manner: Manner) -> Option<Wiring> {
     let command = |verb: &str| -> Option<Vec<String>> {
         let words = [sidecar, Path::new(verb), Path::new("--to"), &home.hooks()];
@@ -92,8 +91,8 @@ fn list(words: &[String]) -> String {
     format!("[{}]", words.iter().map(|word| text(word)).collect::<Vec<_>>().join(", "))
 }
 
-/// A string of JSON, which is one of TypeScript too.
-fn text(word: &str) -> String {
+/// A string of JSON, which is one of TypeScript and TOML too.
+pub(crate) fn text(word: &str) -> String {
     let escaped: String = word
         .chars()
         .map(|c| match c {

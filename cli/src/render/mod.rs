@@ -13,6 +13,8 @@ pub mod grid;
 pub mod item;
 pub mod order;
 pub mod priced;
+pub mod sheet;
+pub mod spark;
 pub mod spent;
 pub mod summary;
 pub mod table;

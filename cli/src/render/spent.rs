@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::grid::{Align, Cell, Fit, Grid, Head};
 use super::item::API_VERSION;
+use super::spark::sparkline;
 use super::words::{NONE, count, plural, safe};
 
 pub struct Spent<'a> {
@@ -19,15 +20,18 @@ pub struct Spent<'a> {
     /// The columns that tell apart, in their order.
     pub by: &'a [By],
     pub zone: &'a TimeZone,
+    /// Total tokens of the latest days, by group; where they are to be drawn.
+    pub course: Option<&'a BTreeMap<Group, Vec<u64>>>,
 }
 
 impl Spent<'_> {
-    /// Days as they passed; else whoever used most first.
-    fn rows(&self) -> Vec<(&Group, &Sum)> {
+    /// Days and hours as they passed; else whoever used most first.
+    pub(super) fn rows(&self) -> Vec<(&Group, &Sum)> {
         let mut rows: Vec<(&Group, &Sum)> = self.report.0.iter().collect();
         let days = self.by.contains(&By::Day);
         rows.sort_by_key(|(group, sum)| {
-            (if days { group.day } else { None }, std::cmp::Reverse(sum.tokens.total()), *group)
+            let day = if days { group.day } else { None };
+            (day, group.hour, std::cmp::Reverse(sum.tokens.total()), *group)
         });
         rows
     }
@@ -57,6 +61,9 @@ impl Spent<'_> {
             By::Account => group.account.clone(),
             By::Model => group.model.clone(),
             By::Day => group.day.map(|day| date(day, self.zone)),
+            By::Hour => group.hour.map(|hour| hour_of(hour, self.zone)),
+            By::Class => group.class.clone(),
+            By::Session => group.session.clone(),
         };
         let told = told.filter(|told| !told.is_empty());
         told.map_or_else(|| NONE.to_owned(), |told| safe(&told).into_owned())
@@ -69,6 +76,12 @@ fn date(day: Wall, zone: &TimeZone) -> String {
     noon.map_or_else(|_| NONE.to_owned(), |noon| noon.to_zoned(zone.clone()).date().to_string())
 }
 
+/// With its date: hours of several days stand below each other.
+fn hour_of(hour: Wall, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_millisecond(hour.0);
+    at.map_or_else(|_| NONE.to_owned(), |at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string())
+}
+
 const fn title(by: By) -> &'static str {
     match by {
         By::Agent => "AGENT",
@@ -76,6 +89,9 @@ const fn title(by: By) -> &'static str {
         By::Account => "ACCOUNT",
         By::Model => "MODEL",
         By::Day => "DAY",
+        By::Hour => "HOUR",
+        By::Class => "CLASS",
+        By::Session => "SESSION",
     }
 }
 
@@ -96,20 +112,38 @@ pub fn table(spent: &Spent<'_>, width: Option<usize>, colour: bool) -> String {
         (0, "TOTAL"),
         (1, "API-EQUIVALENT"),
     ];
-    let heads: Vec<Head> = spent.by.iter().map(label).chain(figures.map(figure)).collect();
+    let course = |course: &BTreeMap<Group, Vec<u64>>| Head {
+        title: format!("LAST {} DAYS", course.values().next().map_or(0, Vec::len)),
+        align: Align::Left,
+        fit: Fit::Leaves(6),
+    };
+    let heads: Vec<Head> =
+        spent.by.iter().map(label).chain(figures.map(figure)).chain(spent.course.map(course)).collect();
     let (rows, names) = (spent.rows(), spent.names());
     let mut grid = Grid::new(heads, rows.len() + 1);
     for (group, sum) in rows {
         let labels = spent.by.iter().map(|by| Cell::plain(spent.label(*by, group, &names)));
-        grid.push(labels.chain(cells(sum, Style::new())));
+        let drawn =
+            spent.course.map(|course| course.get(group).map_or(String::new(), |days| sparkline(days)));
+        grid.push(labels.chain(cells(sum, Style::new())).chain(drawn.map(Cell::plain)));
     }
     let bold = Style::new().bold();
     let words = spent.by.iter().enumerate().map(|(index, _)| if index == 0 { "total" } else { "" });
-    grid.push(words.map(|word| Cell::styled(word, bold)).chain(cells(&spent.report.total(), bold)));
+    let drawn = spent.course.map(|course| sparkline(&together(course)));
+    let total = cells(&spent.report.total(), bold);
+    grid.push(words.map(|word| Cell::styled(word, bold)).chain(total).chain(drawn.map(Cell::plain)));
     match width {
         None => grid.plain(true, colour),
         Some(width) => grid.fitted(width, true, colour).lines.join("\n") + "\n",
     }
+}
+
+/// All groups' days added up.
+fn together(course: &BTreeMap<Group, Vec<u64>>) -> Vec<u64> {
+    let days = course.values().map(Vec::len).max().unwrap_or(0);
+    (0..days)
+        .map(|day| course.values().filter_map(|of| of.get(day)).fold(0u64, |a, b| a.saturating_add(*b)))
+        .collect()
 }
 
 fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 7] {
@@ -191,26 +225,26 @@ struct Row {
 }
 
 #[derive(Debug, Serialize)]
-struct Figures {
-    input: u64,
-    output: u64,
-    cache_write_5m: u64,
-    cache_write_1h: u64,
-    cache_read: u64,
-    reasoning: u64,
+pub(super) struct Figures {
+    pub(super) input: u64,
+    pub(super) output: u64,
+    pub(super) cache_write_5m: u64,
+    pub(super) cache_write_1h: u64,
+    pub(super) cache_read: u64,
+    pub(super) reasoning: u64,
     /// US dollars of those responses whose cost is known; null where none's is.
-    cost_usd: Option<f64>,
+    pub(super) cost_usd: Option<f64>,
     /// `reported` by the runtimes, `priced` by the table, `mixed`, `unknown`.
-    cost_source: &'static str,
+    pub(super) cost_source: &'static str,
     /// Responses that are not in `cost_usd`.
-    unpriced: u64,
+    pub(super) unpriced: u64,
     /// What the API would have charged, not what was paid: no account is known to pay by tokens.
-    notional: bool,
-    responses: u64,
+    pub(super) notional: bool,
+    pub(super) responses: u64,
 }
 
 impl Figures {
-    fn of(sum: &Sum) -> Self {
+    pub(super) fn of(sum: &Sum) -> Self {
         Self {
             input: sum.tokens.input,
             output: sum.tokens.output,
@@ -247,7 +281,7 @@ pub fn json(spent: &Spent<'_>, scan: Option<Scan>) -> UsageReport {
     }
 }
 
-fn labels(spent: &Spent<'_>, group: &Group) -> BTreeMap<&'static str, Option<String>> {
+pub(super) fn labels(spent: &Spent<'_>, group: &Group) -> BTreeMap<&'static str, Option<String>> {
     let text = |text: &Option<String>| {
         text.as_deref().filter(|text| !text.is_empty()).map(|text| safe(text).into_owned())
     };
@@ -265,19 +299,22 @@ fn labels(spent: &Spent<'_>, group: &Group) -> BTreeMap<&'static str, Option<Str
             By::Account => drop(labels.insert("account", text(&group.account))),
             By::Model => drop(labels.insert("model", text(&group.model))),
             By::Day => drop(labels.insert("day", group.day.map(|day| date(day, spent.zone)))),
+            By::Hour => drop(labels.insert("hour", group.hour.map(Wall::to_rfc3339))),
+            By::Class => drop(labels.insert("class", text(&group.class))),
+            By::Session => drop(labels.insert("session", text(&group.session))),
         }
     }
     labels
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use fleet_domain::usage::{Tokens, UNATTRIBUTED};
     use fleet_domain::{AgentKey, HostId, SocketName, TenantId};
 
     use super::*;
 
-    fn report() -> Report {
+    pub(in crate::render) fn report() -> Report {
         let key = |host: &str, session: &str| {
             AgentKey::new(TenantId::new("me"), HostId::new(host), SocketName::new("mosaic-fleet"), session)
         };
@@ -304,9 +341,19 @@ mod tests {
     #[test]
     fn a_table_has_its_total_last() {
         let (report, zone) = (report(), TimeZone::UTC);
-        let spent = Spent { report: &report, by: &[By::Day, By::Agent, By::Model], zone: &zone };
+        let spent =
+            Spent { report: &report, by: &[By::Day, By::Agent, By::Model], zone: &zone, course: None };
         insta::assert_snapshot!("usage_table", table(&spent, None, false));
         insta::assert_snapshot!("usage_table_narrow", table(&spent, Some(60), false));
+    }
+
+    #[test]
+    fn the_latest_days_are_drawn_beside_each_row_and_the_total() {
+        let (report, zone) = (report(), TimeZone::UTC);
+        let course = report.0.keys().zip([vec![0, 4, 8], vec![1, 0, 0], vec![0, 0, 0]]);
+        let course = course.map(|(group, days)| (group.clone(), days)).collect();
+        let spent = Spent { report: &report, by: &[By::Agent], zone: &zone, course: Some(&course) };
+        insta::assert_snapshot!("usage_table_course", table(&spent, None, false));
     }
 
     #[test]
@@ -319,7 +366,7 @@ mod tests {
     #[test]
     fn the_report_as_json() {
         let (report, zone) = (report(), TimeZone::UTC);
-        let spent = Spent { report: &report, by: &[By::Agent, By::Model], zone: &zone };
+        let spent = Spent { report: &report, by: &[By::Agent, By::Model], zone: &zone, course: None };
         let scan = Scan { files: 3, unreadable: 1, failed: 0 };
         insta::assert_snapshot!(
             "usage_json",

@@ -4,6 +4,7 @@
 
 mod environment;
 mod exec;
+mod flags;
 mod gather;
 mod place;
 mod plan;
@@ -24,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::exec::Start;
 use self::gather::Gathered;
-use self::plan::{Launch, Place};
+use self::plan::{Launch, Place, Sources as _};
 use super::holder::{failed, read_roster, settle};
 use crate::error::{Code, Failure, Outcome};
 use crate::{complete, output};
@@ -103,11 +104,14 @@ pub async fn run(args: Args) -> Outcome {
         warn(&prompt.warnings);
         return output::data(&prompt.text);
     }
-    let launch = place.launch(&name, &variable)?;
+    let mut launch = place.launch(&name, &variable)?;
+    let sidecar = gathered.bin().map(|bin| bin.join("fleet-sidecar")).filter(|sidecar| sidecar.is_file());
+    let secret = flags::add(&mut launch, &home, sidecar.as_deref(), gathered.new_id());
     warn(&launch.warnings);
     if args.dry_run {
         return output::data(&launch.to_string());
     }
+    launch.environment.extend(secret);
     start(&launch, &home).await
 }
 

@@ -94,6 +94,28 @@ async fn what_a_transcript_holds_counts_once_in_either_order_and_the_rest_is_its
 }
 
 #[tokio::test]
+async fn usage_is_told_apart_by_conversation_hour_and_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = start(dir.path());
+    let mut sidecar = collector.sidecar().await;
+    sidecar.say(Report::Planes(crate::fixture::planes(&["a"]))).await;
+    sidecar.pay(shown("req_1", "msg_1", 10, 1)).await;
+    sidecar.cursor().await;
+    let by = [pb::UsageDimension::Session, pb::UsageDimension::Class, pb::UsageDimension::Hour];
+    let now = clock::system()().wall.0;
+    let asked = pb::GetUsageRequest {
+        by: by.map(i32::from).to_vec(),
+        days_unix_ms: vec![now - 7_200_000],
+        ..Default::default()
+    };
+    let answer = collector.reader().await.get_usage(asked).await.unwrap().into_inner();
+    let [sum] = &answer.sums[..] else { panic!("{answer:?}") };
+    assert_eq!((sum.conversation.as_str(), sum.class.as_str(), sum.agent.is_none()), ("c", "worker", true));
+    assert!((now - 3_700_000..=now).contains(&sum.hour_unix_ms) && (sum.hour_unix_ms - now) % 3_600_000 == 0);
+    collector.stop().await;
+}
+
+#[tokio::test]
 async fn grpc_is_taken_on_the_same_port_and_other_signals_are_let_go_of() {
     let dir = tempfile::tempdir().unwrap();
     let collector = start(dir.path());

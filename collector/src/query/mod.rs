@@ -6,11 +6,13 @@ mod events;
 mod listing;
 mod used;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
+use fleet_domain::report::By;
+use fleet_domain::{AgentKey, Wall};
 use fleet_proto::convert::{agent_into_pb, question_from_pb, standings_to_pb, sums_to_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
@@ -19,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::hub::{Day, HostRow, HubHandle, Listing, Stopped};
+use crate::hub::{Day, HostRow, HubHandle, Listing, Rows, Stopped};
 use crate::meters::Meters;
 use crate::store::handle::StoreHandle;
 
@@ -107,7 +109,9 @@ impl FleetService for Query {
         let question = question_from_pb(request.get_ref());
         let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let table = used::prices(self.prices.clone()).await;
-        Ok(Response::new(sums_to_pb(&used::sum(&self.store, &question, table).await?)))
+        let report = used::sum(&self.store, &used::with_agents(&question), table).await?;
+        let classes = if question.by.contains(&By::Class) { self.classes().await? } else { BTreeMap::new() };
+        Ok(Response::new(sums_to_pb(&used::classed(report, &question, &classes))))
     }
 
     async fn list_limits(
@@ -132,6 +136,16 @@ impl FleetService for Query {
             store: self.store.description().to_owned(),
             store_error: self.store.trouble().map(|why| why.to_string()),
         }))
+    }
+}
+
+impl Query {
+    /// Of each agent that is listed now.
+    async fn classes(&self) -> Result<BTreeMap<AgentKey, String>, Status> {
+        let of = |rows: Rows<'_>| {
+            rows.agents.filter_map(|row| Some((row.key.clone(), row.class?.to_owned()))).collect()
+        };
+        self.hub.visit(Day::Local, of).await.map_err(gone)
     }
 }
 

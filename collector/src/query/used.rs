@@ -1,10 +1,12 @@
 //! What was used: the ledger's pages added up.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fleet_domain::AgentKey;
 use fleet_domain::price::Table;
-use fleet_domain::report::{Question, Report};
+use fleet_domain::report::{By, Question, Report};
 use fleet_framework::prices;
 use fleet_proto::limits::MAX_SUMS;
 use tonic::Status;
@@ -40,6 +42,29 @@ pub(super) async fn sum(
             None => return Ok(report),
         }
     }
+}
+
+/// The ledger does not know of classes, which are the roster's: it is asked for agents instead.
+pub(super) fn with_agents(question: &Question) -> Question {
+    let mut asked = question.clone();
+    if asked.by.remove(&By::Class) {
+        asked.by.insert(By::Agent);
+    }
+    asked
+}
+
+/// As it was asked for, with each agent's class; empty for those that no roster has.
+pub(super) fn classed(report: Report, question: &Question, classes: &BTreeMap<AgentKey, String>) -> Report {
+    if !question.by.contains(&By::Class) {
+        return report;
+    }
+    let mut told = Report::default();
+    for (mut group, sum) in report.0 {
+        group.class = group.agent.as_ref().and_then(|agent| classes.get(agent)).cloned();
+        group.agent = group.agent.filter(|_| question.by.contains(&By::Agent));
+        told.add(group, &sum);
+    }
+    told
 }
 
 /// The prices in force at this moment. With a mistake in the user's file nothing is priced: a wrong price would not show.

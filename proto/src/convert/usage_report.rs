@@ -17,6 +17,9 @@ pub fn question_to_pb(question: &Question) -> pb::GetUsageRequest {
         By::Account => pb::UsageDimension::Account,
         By::Model => pb::UsageDimension::Model,
         By::Day => pb::UsageDimension::Day,
+        By::Hour => pb::UsageDimension::Hour,
+        By::Class => pb::UsageDimension::Class,
+        By::Session => pb::UsageDimension::Session,
     });
     pb::GetUsageRequest {
         since_unix_ms: question.since.0,
@@ -46,6 +49,9 @@ fn by_from_pb(by: i32) -> Result<By, Invalid> {
         Ok(pb::UsageDimension::Account) => By::Account,
         Ok(pb::UsageDimension::Model) => By::Model,
         Ok(pb::UsageDimension::Day) => By::Day,
+        Ok(pb::UsageDimension::Hour) => By::Hour,
+        Ok(pb::UsageDimension::Class) => By::Class,
+        Ok(pb::UsageDimension::Session) => By::Session,
         Ok(pb::UsageDimension::Unspecified) | Err(_) => {
             let why = format!("{by} is no dimension that this version knows");
             return Err(Invalid::Bad { field: "usage.by", why });
@@ -60,6 +66,9 @@ pub fn sums_to_pb(report: &Report) -> pb::GetUsageResponse {
         account: group.account.clone().unwrap_or_default(),
         model: group.model.clone().unwrap_or_default(),
         day_unix_ms: group.day.map_or(0, |day| day.0),
+        hour_unix_ms: group.hour.map_or(0, |hour| hour.0),
+        class: group.class.clone().unwrap_or_default(),
+        conversation: group.session.clone().unwrap_or_default(),
         tokens: Some(tokens_to_pb(&sum.tokens)),
         responses: sum.responses,
         cost: Some(costs_to_pb(&sum.costs)),
@@ -78,6 +87,9 @@ pub fn sums_from_pb(answer: &pb::GetUsageResponse) -> Result<Report, Invalid> {
             account: some(&sum.account),
             model: some(&sum.model),
             day: Some(Wall(sum.day_unix_ms)).filter(|day| day.0 != 0),
+            hour: Some(Wall(sum.hour_unix_ms)).filter(|hour| hour.0 != 0),
+            class: some(&sum.class),
+            session: some(&sum.conversation),
         };
         let tokens = sum.tokens.as_ref().map(tokens_from_pb).unwrap_or_default();
         let costs = costs_from_pb(sum.cost.as_ref(), sum.responses);
@@ -118,15 +130,24 @@ mod tests {
     fn a_question_and_its_answer_arrive_as_they_were_sent() {
         let question = Question {
             since: Wall(5),
-            by: [By::Agent, By::Runtime, By::Account, By::Model, By::Day].into_iter().collect(),
+            by: [By::Agent, By::Runtime, By::Account, By::Model, By::Day, By::Hour, By::Class, By::Session]
+                .into_iter()
+                .collect(),
             days: vec![Wall(5), Wall(9)],
         };
         assert_eq!(question_from_pb(&question_to_pb(&question)).unwrap(), question);
         let mut report = Report::default();
         let agent = AgentKey::new(TenantId::new("me"), HostId::new("box"), SocketName::new("s"), "coder0");
         let tokens = Tokens { input: 1, output: 2, ..Tokens::default() };
-        let group =
-            Group { agent: Some(agent), day: Some(Wall(9)), model: Some("m".into()), ..Group::default() };
+        let group = Group {
+            agent: Some(agent),
+            day: Some(Wall(9)),
+            model: Some("m".into()),
+            hour: Some(Wall(9)),
+            class: Some("c".into()),
+            session: Some("s".into()),
+            ..Group::default()
+        };
         let costs = Costs { reported: Money(7), by_report: 1, priced: Money(9), by_price: 1, unpriced: 1 };
         report.add(group, &Sum { tokens, responses: 3, costs });
         report.add(Group::default(), &Sum { tokens, responses: 1, ..Sum::default() });

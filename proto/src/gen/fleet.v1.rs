@@ -1565,6 +1565,12 @@ pub struct UsageSum {
     pub responses: u64,
     #[prost(message, optional, tag = "8")]
     pub cost: ::core::option::Option<UsageCost>,
+    #[prost(int64, tag = "9")]
+    pub hour_unix_ms: i64,
+    #[prost(string, tag = "10")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub conversation: ::prost::alloc::string::String,
 }
 /// What responses cost, in 10⁻¹² US dollars. Those whose cost nobody knows are in neither sum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1614,6 +1620,11 @@ pub enum UsageDimension {
     Account = 3,
     Model = 4,
     Day = 5,
+    /// With days_unix_ms too: hours are counted from the reader's days.
+    Hour = 6,
+    Class = 7,
+    /// The runtime's conversation.
+    Session = 8,
 }
 impl UsageDimension {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1628,6 +1639,9 @@ impl UsageDimension {
             Self::Account => "USAGE_DIMENSION_ACCOUNT",
             Self::Model => "USAGE_DIMENSION_MODEL",
             Self::Day => "USAGE_DIMENSION_DAY",
+            Self::Hour => "USAGE_DIMENSION_HOUR",
+            Self::Class => "USAGE_DIMENSION_CLASS",
+            Self::Session => "USAGE_DIMENSION_SESSION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1639,6 +1653,9 @@ impl UsageDimension {
             "USAGE_DIMENSION_ACCOUNT" => Some(Self::Account),
             "USAGE_DIMENSION_MODEL" => Some(Self::Model),
             "USAGE_DIMENSION_DAY" => Some(Self::Day),
+            "USAGE_DIMENSION_HOUR" => Some(Self::Hour),
+            "USAGE_DIMENSION_CLASS" => Some(Self::Class),
+            "USAGE_DIMENSION_SESSION" => Some(Self::Session),
             _ => None,
         }
     }

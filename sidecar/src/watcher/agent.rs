@@ -305,9 +305,8 @@ impl Watched {
         changed
     }
 
-    /// A hook of its runtime called.
-    pub(super) fn hooked(&mut self, call: Call) {
-        let now = Instant::now();
+    /// A hook of its runtime called at that moment.
+    pub(super) fn hooked(&mut self, call: Call, now: Instant) {
         if self.reading.is_none() {
             self.confirmed = Some((now, Source::Hook));
         }

@@ -67,6 +67,34 @@ fn bind(path: &std::path::Path) -> std::io::Result<UnixDatagram> {
     UnixDatagram::bind(path)
 }
 
+/// Calls of agents that no listing showed yet: a first prompt may come before it.
+#[derive(Default)]
+pub(super) struct Strangers(Vec<(Call, Instant)>);
+
+impl Strangers {
+    /// How long one is kept, and how many.
+    const KEPT: Duration = Duration::from_secs(10);
+    const MOST: usize = 32;
+
+    /// Keeps a call; true where it is the first of its process, so that it is worth to look for that one.
+    pub(super) fn keep(&mut self, call: Call, now: Instant) -> bool {
+        self.0.retain(|(_, at)| now.duration_since(*at) < Self::KEPT);
+        let is_first = !self.0.iter().any(|(known, _)| known.pids == call.pids);
+        // Of one process the last call says it all.
+        self.0.retain(|(known, _)| known.pids != call.pids);
+        if self.0.len() < Self::MOST {
+            self.0.push((call, now));
+        }
+        is_first
+    }
+
+    /// What is kept for one of these processes.
+    pub(super) fn take(&mut self, pids: &[u32]) -> Option<(Call, Instant)> {
+        let at = self.0.iter().position(|(call, _)| call.pids.iter().any(|pid| pids.contains(pid)))?;
+        Some(self.0.remove(at))
+    }
+}
+
 /// The last thing that an agent's hooks told.
 #[derive(Debug)]
 pub(super) struct Told {
@@ -98,5 +126,27 @@ impl Told {
             until: None,
         });
         (native, evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_adapters::hooks::Event;
+
+    use super::*;
+
+    #[test]
+    fn a_strangers_last_call_is_kept_for_a_while_and_it_is_looked_for_once() {
+        let call =
+            |event, pid| Call { event, session: String::new(), line: String::new(), pids: vec![pid, 1] };
+        let (mut strangers, now) = (Strangers::default(), Instant::now());
+        assert!(strangers.keep(call(Event::Prompted, 7), now));
+        assert!(!strangers.keep(call(Event::Stopped, 7), now));
+        assert_eq!(strangers.take(&[8]), None);
+        assert_eq!(strangers.take(&[9, 7]).map(|(call, _)| call.event), Some(Event::Stopped));
+        assert_eq!(strangers.take(&[7]), None);
+        strangers.keep(call(Event::Prompted, 7), now);
+        assert!(strangers.keep(call(Event::Prompted, 8), now + Strangers::KEPT));
+        assert_eq!(strangers.take(&[7]), None);
     }
 }

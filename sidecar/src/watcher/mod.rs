@@ -38,7 +38,7 @@ use crate::usage::Sources;
 use agent::Watched;
 use discovery::{Discovered, Discovery};
 use fleet_adapters::sighted::Datagram;
-use hooks::Hooks;
+use hooks::{Hooks, Strangers};
 use servers::Servers;
 
 /// How often processes are looked at.
@@ -71,6 +71,7 @@ pub(crate) struct Watcher {
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
+    strangers: Strangers,
     servers: Servers,
     deaths: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     uplink: Uplink,
@@ -115,6 +116,7 @@ impl Watcher {
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
+            strangers: Strangers::default(),
             servers: Servers::new(),
             config,
             roster: None,

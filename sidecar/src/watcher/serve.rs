@@ -203,9 +203,12 @@ impl Watcher {
             None => {
                 let roster = self.entry(&target.socket, session).cloned();
                 let interval = self.config.interval;
-                let watched = Watched::new(id.clone(), roster, row.clone(), found, interval);
+                let mut watched = Watched::new(id.clone(), roster, row.clone(), found, interval);
                 if !concerns(target.scope, watched.roster.is_some(), &watched.observation(Instant::now())) {
                     return;
+                }
+                if let Some((call, at)) = self.strangers.take(&watched.vital()) {
+                    watched.hooked(call, at);
                 }
                 self.agents.insert(id.clone(), watched);
                 true
@@ -256,8 +259,14 @@ impl Watcher {
     /// A hook of the agent whose runtime is one of the caller's ancestors.
     pub(super) fn hooked(&mut self, call: Call) {
         let is_callers = |watched: &&mut Watched| watched.vital().iter().any(|pid| call.pids.contains(pid));
-        let Some(watched) = self.agents.values_mut().find(is_callers) else { return };
-        watched.hooked(call);
+        let now = Instant::now();
+        let Some(watched) = self.agents.values_mut().find(is_callers) else {
+            if self.strangers.keep(call, now) {
+                self.discovery.soon(now);
+            }
+            return;
+        };
+        watched.hooked(call, now);
         if watched.wants_look() {
             self.discovery.second_look(Instant::now());
         }

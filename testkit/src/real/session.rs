@@ -5,10 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
-use super::{Kind, Place, RealRuntime, Setup, Under, configure};
+use super::{Command, Kind, Place, RealRuntime, Setup, Under, configure};
+use crate::bins::bin;
 use crate::home::TestHome;
 use crate::process;
 use crate::stub::ModelStub;
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PRESSED: Duration = Duration::from_secs(4);
 const PRESSES: usize = 4;
 const SHELL_PROMPT: &str = "dev@host:~/work$ ";
+
+type Environment = Vec<(String, String)>;
 
 #[derive(Debug)]
 pub struct RuntimeSession<'a> {
@@ -47,15 +50,9 @@ impl RealRuntime {
         stub: &ModelStub,
         setup: &Setup,
     ) -> Result<RuntimeSession<'a>> {
-        let user_home = home.root().join("u").join(session);
-        std::fs::create_dir_all(&user_home).context("make the user's home")?;
-        let cwd = home.work(session)?;
-        let place = Place { user_home: &user_home, cwd: &cwd, base_url: &stub.base_url() };
-        let command = configure(self.kind, &place, setup)?;
+        let (user_home, cwd, command, env) = self.configured(home, session, stub, setup)?;
         let program = self.link(home)?;
-        let user_home = user_home.display().to_string();
-        let mut env = home.env_with(&[("HOME", &user_home)]);
-        env.extend(command.env);
+        let mut env = env;
         let line = [self.kind.name().to_owned()].into_iter().chain(command.args.iter().cloned());
         let line = line.collect::<Vec<_>>().join(" ");
         let argv: Vec<String> = match setup.under {
@@ -80,6 +77,50 @@ impl RealRuntime {
             runtime.send_keys(&["Enter"])?;
         }
         Ok(runtime)
+    }
+
+    /// The same begun by `fleet launch` of an agent of this name, with what it takes for a roster's command line: only the
+    /// home and its configuration are made here.
+    ///
+    /// # Errors
+    /// When its files cannot be written, or it was not launched.
+    pub fn launched_by_fleet<'a>(
+        &self,
+        tmux: &'a PrivateTmux,
+        home: &TestHome,
+        session: &str,
+        stub: &ModelStub,
+        setup: &Setup,
+    ) -> Result<RuntimeSession<'a>> {
+        let (user_home, _, _, env) = self.configured(home, session, stub, setup)?;
+        self.link(home)?;
+        let launched = home.command(bin("fleet")?).args(["launch", session]).env_clear().envs(env).output();
+        let launched = launched.context("run fleet launch")?;
+        ensure!(launched.status.success(), "{}", String::from_utf8_lossy(&launched.stderr));
+        let pane_pid = tmux.pane(session)?.pid;
+        let (session, under) = (session.to_owned(), Under::Pane);
+        let runtime = RuntimeSession { tmux, kind: self.kind, session, pane_pid, under, user_home };
+        runtime.wait_for_screen("a box for prompts", |screen| is_ready(self.kind, screen))?;
+        Ok(runtime)
+    }
+
+    /// Writes its configuration: its home, its work directory, how it is started, and its environment.
+    fn configured(
+        &self,
+        home: &TestHome,
+        session: &str,
+        stub: &ModelStub,
+        setup: &Setup,
+    ) -> Result<(String, PathBuf, Command, Environment)> {
+        let user_home = home.root().join("u").join(session);
+        std::fs::create_dir_all(&user_home).context("make the user's home")?;
+        let cwd = home.work(session)?;
+        let place = Place { user_home: &user_home, cwd: &cwd, base_url: &stub.base_url() };
+        let mut command = configure(self.kind, &place, setup)?;
+        let user_home = user_home.display().to_string();
+        let mut env = home.env_with(&[("HOME", &user_home)]);
+        env.append(&mut command.env);
+        Ok((user_home, cwd, command, env))
     }
 
     /// [`Self::start`], and ready for a prompt when this returns.

@@ -1,6 +1,9 @@
 //! OpenAI Codex.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use fleet_framework::Home;
+use fleet_framework::flags::flags;
+use fleet_testkit::bins::bin;
 use fleet_testkit::real::{Credentials, Kind, Retries, Setup};
 
 use crate::lane::{Lane, available, background, dead, stuck, working};
@@ -27,6 +30,7 @@ fn codex_in_every_state() {
             ("turns", turns),
             ("asks", asks),
             ("served", served),
+            ("hooked", hooked),
             ("leaves", leaves),
             ("fails", fails),
             ("small", small),
@@ -56,7 +60,7 @@ fn asks(world: &World) -> Result<Vec<Cell>> {
 fn served(world: &World) -> Result<Vec<Cell>> {
     let setup = Setup { served: true, retries: Retries::Few, ..Setup::default() };
     let mut lane = Lane::launch(world, "served", &setup)?;
-    lane.is_served();
+    lane.is_told_by("api");
     lane.expect("idle", &available())?;
     lane.prompt("WAIT90")?;
     lane.expect("before the first token", &working(""))?;
@@ -76,6 +80,35 @@ fn served(world: &World) -> Result<Vec<Cell>> {
     lane.expect("text streams", &working(""))?;
     lane.session.kill()?;
     lane.expect("killed while its daemon lives", &dead(None))?;
+    lane.end()
+}
+
+/// By hooks that are handed over on its command line: nobody is asked to review them.
+fn hooked(world: &World) -> Result<Vec<Cell>> {
+    let variables = world.home.env();
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into());
+    let home = Home::from_vars(variable)?;
+    let flags = flags(Kind::Codex.name(), Some("0.169.0"), &home, Some(&bin("fleet-sidecar")?));
+    let setup = Setup { args: flags.context("no flags")?.arguments, ..Setup::default() };
+    let mut lane = Lane::launch(world, "hooked", &setup)?;
+    lane.prompt("hello")?;
+    lane.is_told_by("hook");
+    lane.expect("a turn ended", &available())?;
+    lane.prompt("WAIT90")?;
+    lane.expect("before the first token", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted", &available())?;
+    lane.prompt("TOOLSLEEP90")?;
+    lane.expect("a permission", &stuck("stuck/permission", COMMAND))?;
+    lane.answer("y", "Would you like to run")?;
+    lane.expect("a tool runs", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("the tool interrupted", &available())?;
+    lane.prompt("TOOL")?;
+    lane.expect("another permission", &stuck("stuck/permission", "Would you like to run|touch"))?;
+    lane.answer("Escape", "Would you like to run")?;
+    lane.expect("the permission denied", &available())?;
     lane.end()
 }
 

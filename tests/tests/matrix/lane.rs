@@ -274,9 +274,9 @@ impl<'w> Lane<'w> {
         format!("{screen}\nby screen alone {alone}; {known}")
     }
 
-    /// From now on its server is heard, and named.
-    pub(crate) fn is_served(&mut self) {
-        self.source = Some("api");
+    /// What tells without its screen, and is named: `api` for its server, `hook`.
+    pub(crate) fn is_told_by(&mut self, source: &'static str) {
+        self.source = Some(source);
     }
 
     /// What tells without a screen is named; Claude Code's state file once its first dialogs are answered.

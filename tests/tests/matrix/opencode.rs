@@ -55,7 +55,7 @@ fn asks(world: &World) -> Result<Vec<Cell>> {
 /// By its server, which is listened to.
 fn served(world: &World) -> Result<Vec<Cell>> {
     let mut lane = Lane::launch(world, "served", &Setup { served: true, ..Setup::default() })?;
-    lane.is_served();
+    lane.is_told_by("api");
     lane.expect("idle", &available())?;
     lane.prompt("WAIT90")?;
     lane.expect("before the first token", &working(""))?;

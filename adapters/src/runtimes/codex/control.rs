@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::places::{home, rollouts};
 use super::threads::{Threads, hello};
+use super::version::by_place;
 use crate::procfs::{self, Stat};
 use crate::runtimes::live::{Received, Teller, WebSocket};
 
@@ -21,15 +22,21 @@ const QUIET: Duration = Duration::from_secs(15);
 /// The socket of the daemon that a process of this home would use, if one is there; never where the process was told to
 /// do without.
 pub(in crate::runtimes) fn control_socket(process: &Stat) -> Option<PathBuf> {
-    let elsewhere = |argument: &String| {
-        argument == "--no-daemon" || argument == "exec" || argument.starts_with("--remote")
-    };
-    if procfs::arguments(process.pid).iter().skip(1).any(elsewhere) {
+    if !uses_daemon(&procfs::arguments(process.pid)) {
         return None;
     }
     let link = home(process.pid)?.join("app-server-control/app-server-control.sock");
     let socket = link.canonicalize().ok()?;
     socket.metadata().is_ok_and(|metadata| metadata.file_type().is_socket()).then_some(socket)
+}
+
+/// Its daemon serves a terminal that was started so: with a setting on the command line it does without (0.169).
+pub fn uses_daemon(arguments: &[String]) -> bool {
+    const ALONE: [&str; 5] = ["-c", "--config", "--no-daemon", "--remote", "exec"];
+    !arguments
+        .iter()
+        .skip(1)
+        .any(|argument| ALONE.contains(&argument.split_once('=').map_or(argument.as_str(), |(flag, _)| flag)))
 }
 
 /// It holds a rollout open, which is what the daemon does for those that it serves.
@@ -79,17 +86,9 @@ pub(in crate::runtimes) async fn follow(socket: &Path, teller: &Teller) -> io::R
     }
 }
 
-/// The version of a running daemon, which its program's place names: `…/releases/0.169.0-x86_64-…/bin/codex`.
+/// The version of a running daemon.
 fn version(pid: u32) -> Option<String> {
-    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    program.iter().filter_map(|part| part.to_str()).find_map(version_in)
-}
-
-fn version_in(part: &str) -> Option<String> {
-    let number = part.split_once('-').map_or(part, |(number, _)| number);
-    let is_number = number.split('.').count() == 3
-        && number.split('.').all(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
-    is_number.then(|| number.to_owned())
+    by_place(&std::fs::read_link(format!("/proc/{pid}/exe")).ok()?)
 }
 
 #[cfg(test)]
@@ -97,9 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_programs_place_names_its_version() {
-        assert_eq!(version_in("0.169.0-x86_64-unknown-linux-musl").as_deref(), Some("0.169.0"));
-        assert_eq!(version_in("0.170.1").as_deref(), Some("0.170.1"));
-        assert_eq!((version_in("releases"), version_in("x86_64-a"), version_in("1..2")), (None, None, None));
+    fn a_setting_on_the_command_line_is_an_end_to_the_daemon() {
+        let uses = |line: &str| uses_daemon(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(uses("codex -m gpt-5.2-codex -a on-request") && uses("codex resume --last"));
+        for line in [
+            "codex -c a=1",
+            "codex --config=a=1",
+            "codex --no-daemon",
+            "codex exec hello",
+            "codex --remote x",
+        ] {
+            assert!(!uses(line), "{line}");
+        }
     }
 }

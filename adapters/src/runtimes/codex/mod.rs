@@ -7,10 +7,13 @@ mod places;
 pub mod rollout;
 mod threads;
 mod turn;
+mod version;
 
+pub use control::uses_daemon;
 pub(super) use control::{control_socket, follow, writes_itself};
 pub(super) use places::{candidates, is_subagent};
 pub(super) use turn::fold;
+pub use version::installed;
 
 use super::usage::{Reader, Source};
 use super::{Program, base};

@@ -33,10 +33,15 @@ pub struct Scanned {
 }
 
 /// Counts what lies at and below `paths`: of one runtime where it is named, else of whichever each file shows.
-/// `told` hears of every file that is done, and of how many there are.
-pub fn scan(paths: &[PathBuf], runtime: Option<&str>, told: &(dyn Fn(usize, usize) + Sync)) -> Scanned {
+/// `tally` is an empty one. `told` hears of every file that is done, and of how many there are.
+pub fn scan(
+    paths: &[PathBuf],
+    runtime: Option<&str>,
+    tally: Tally,
+    told: &(dyn Fn(usize, usize) + Sync),
+) -> Scanned {
     let Found { sources: found, failed } = find(paths, runtime);
-    let scanned = Scanned { files: found.len(), failed, ..Scanned::default() };
+    let scanned = Scanned { files: found.len(), failed, tally, ..Scanned::default() };
     let (next, shared) = (AtomicUsize::new(0), Mutex::new(scanned));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(found.len().max(1));
     std::thread::scope(|scope| {
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_tree_of_several_runtimes_is_counted_by_each() {
-        let scanned = scan(&[fixtures()], None, &|_, _| {});
+        let scanned = scan(&[fixtures()], None, Tally::new(), &|_, _| {});
         assert_eq!((scanned.unreadable, scanned.failed.len()), (0, 0));
         let question = Question { by: [By::Runtime].into_iter().collect(), ..Question::default() };
         let told: Vec<(Option<String>, u64, u64)> = scanned
@@ -196,7 +201,7 @@ mod tests {
     #[test]
     fn one_runtime_alone_can_be_asked_for_and_what_is_missing_is_told() {
         let missing = fixtures().join("nowhere");
-        let scanned = scan(&[fixtures(), missing.clone(), fixtures()], Some("pi"), &|_, _| {});
+        let scanned = scan(&[fixtures(), missing.clone(), fixtures()], Some("pi"), Tally::new(), &|_, _| {});
         assert_eq!((scanned.tally.responses(), scanned.files), (3, 2));
         assert_eq!(scanned.failed.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&missing]);
     }

@@ -8,7 +8,7 @@
 mod board;
 mod feed;
 mod lines;
-mod painter;
+pub(super) mod painter;
 mod terminal;
 
 use tokio::sync::mpsc;

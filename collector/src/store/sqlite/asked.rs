@@ -11,7 +11,7 @@ use crate::store::{Place, Summed};
 const PAGE: &str = "
 SELECT usage.tenant, id, runtime, account, model, at_ms,
        input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
-       agents.tenant, host, socket, session, terms, reported_pico
+       agents.tenant, host, socket, session, terms, reported_pico, conversation
 FROM usage JOIN agents USING (agent)
 WHERE (usage.tenant, id) > (?1, ?2) ORDER BY usage.tenant, id LIMIT ?3";
 
@@ -55,6 +55,7 @@ fn group(row: &Row<'_>) -> rusqlite::Result<Group> {
         runtime: row.get(2)?,
         account: row.get(3)?,
         model: row.get(4)?,
-        day: None,
+        session: row.get(18)?,
+        ..Group::default()
     })
 }
