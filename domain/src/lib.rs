@@ -16,6 +16,7 @@ pub mod observation;
 pub mod price;
 pub mod readiness;
 pub mod reconcile;
+pub mod recovery;
 pub mod report;
 pub mod roster;
 pub mod secrets;
