@@ -8,8 +8,9 @@ use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::Act;
 use crate::verbs::{
-    add, capture, completion, doctor, drift, events, explain, holder, init, install, launch, limits, man,
-    prices, ps, remove, roster, schema, start, status, uninstall, up, update, usage, verify, wait,
+    add, budget, capture, completion, doctor, drift, events, explain, holder, init, install, launch, limits,
+    man, prices, ps, remove, report, roster, schema, start, status, task, uninstall, up, update, usage,
+    verify, wait,
 };
 use crate::{complete, output};
 
@@ -67,6 +68,9 @@ pub enum Verb {
     Usage(usage::Args),
     Limits(limits::Args),
     Prices(prices::Args),
+    Budget(budget::Args),
+    Task(task::Args),
+    Report(report::Args),
     Doctor(doctor::Args),
     Init(init::Args),
     Install(install::Args),
@@ -103,6 +107,8 @@ impl Verb {
             Self::Usage(args) => args.json,
             Self::Limits(args) => args.json,
             Self::Prices(args) => args.json,
+            Self::Budget(args) => args.json,
+            Self::Task(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Status(args) => args.json,
             Self::Drift(args) => args.json,
@@ -157,6 +163,9 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
+        Verb::Budget(args) => interruptible(budget::run(args, &global)).await,
+        Verb::Task(args) => interruptible(task::run(args, &global)).await,
+        Verb::Report(args) => interruptible(report::run(args, &global)).await,
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Init(args) => init::run(args),
         Verb::Install(args) => install::run(args).await,
@@ -247,6 +256,9 @@ mod tests {
             "usage",
             "limits",
             "prices",
+            "budget",
+            "task",
+            "report",
             "doctor",
             "init",
             "install",
