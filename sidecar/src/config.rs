@@ -41,6 +41,10 @@ pub struct Options {
     /// Do not start agents again that ended although systemd keeps them.
     #[arg(long, requires = "host", env = "FLEET_NO_RECOVERY", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_recovery: bool,
+    /// Ask Claude Code and Codex for their accounts' limits, each account at most every 15 minutes: a process of the
+    /// runtime's own is started for it, with its login.
+    #[arg(long, requires = "host", env = "FLEET_ASK_LIMITS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ask_limits: bool,
     /// Roster to use instead of $MOSAIC_HOME/fleet/roster.yaml.
     #[arg(long, value_name = "FILE")]
     pub roster: Option<PathBuf>,
@@ -71,6 +75,7 @@ pub struct Config {
     pub agent: Option<AgentName>,
     pub adopt: bool,
     pub adopt_default: bool,
+    pub ask_limits: bool,
     pub sockets: Vec<SocketName>,
     pub home: Home,
     pub roster: PathBuf,
@@ -102,6 +107,7 @@ impl Config {
             agent,
             adopt: options.adopt,
             adopt_default: options.adopt_default,
+            ask_limits: options.ask_limits,
             sockets: options.socket.iter().map(|name| SocketName::new(name)).collect(),
             roster: options.roster.clone().unwrap_or_else(|| home.roster()),
             home,

@@ -126,6 +126,7 @@ impl Watcher {
         for (sighted, since) in self.limits.unclaimed() {
             self.sighted(sighted, since);
         }
+        self.ask_for_limits();
         self.follow_transcripts();
         self.follow_servers();
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
@@ -315,6 +316,19 @@ impl Watcher {
         }
         if look {
             self.discovery.second_look(Instant::now());
+        }
+    }
+
+    /// Of each account, one of its agents is asked.
+    fn ask_for_limits(&mut self) {
+        let Some(asker) = &mut self.asker else { return };
+        for watched in self.agents.values().filter(|watched| watched.is_alive()) {
+            let (Some((account, provider)), Some(runtime), Some(stat)) =
+                (watched.pays(), &watched.found.runtime, &watched.found.stat)
+            else {
+                continue;
+            };
+            asker.ask(&account, provider, runtime.as_str(), stat.pid);
         }
     }
 
