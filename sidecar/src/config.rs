@@ -72,6 +72,8 @@ pub struct Config {
     pub roster: PathBuf,
     pub collector: PathBuf,
     pub interval: Duration,
+    /// How long nothing may come of a task.
+    pub progress: Duration,
     /// Said once the log is open.
     pub warnings: Vec<String>,
 }
@@ -88,6 +90,7 @@ impl Config {
             },
         };
         let (interval, warning) = home::heartbeat_interval();
+        let (progress, of_progress) = home::progress_threshold();
         Ok(Self {
             tenant: identity::tenant(),
             host: identity::host(),
@@ -100,7 +103,8 @@ impl Config {
             home,
             collector,
             interval,
-            warnings: warning.into_iter().collect(),
+            progress,
+            warnings: warning.into_iter().chain(of_progress).collect(),
         })
     }
 

@@ -10,6 +10,7 @@ mod rules;
 mod screen;
 mod serve;
 mod servers;
+mod stand;
 mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};
