@@ -197,6 +197,17 @@ pub fn terminal_idle(tty: &Path, now: SystemTime) -> Option<Duration> {
     Some(now.duration_since(moved).unwrap_or_default())
 }
 
+/// The control group of a process, as a path; `None` where it is gone or there is no unified hierarchy.
+pub fn cgroup(pid: u32) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let unified = |line: &str| {
+        line.strip_prefix("0::")
+            .or_else(|| line.split_once("name=systemd:").map(|(_, path)| path))
+            .map(str::to_owned)
+    };
+    text.lines().find_map(unified)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

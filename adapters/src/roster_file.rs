@@ -57,6 +57,7 @@ pub fn plane(path: &Path, roster: &Roster, host: &HostId) -> RosterPlane {
                 socket: roster.socket_of(agent),
                 account: agent.account.clone(),
                 runs_a_shell: agent.runs_a_shell(),
+                deviations: Vec::new(),
             })
             .collect(),
     }

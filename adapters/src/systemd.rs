@@ -54,7 +54,7 @@ pub enum SystemdError {
     NoBus { path: PathBuf },
     #[error("the systemd user manager gave no answer to {what} in {}s", limit.as_secs())]
     NoAnswer { what: String, limit: Duration },
-    #[error("systemd knows no unit {unit}; fleet install --units writes it")]
+    #[error("systemd knows no unit {unit}; fleet install writes it")]
     NoUnit { unit: String },
     #[error("{unit}: {verb} ended as `{result}`; look at it: systemctl --user status {unit}")]
     Job { unit: String, verb: Verb, result: String },

@@ -6,9 +6,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::keeper::Act;
 use crate::verbs::{
-    capture, completion, doctor, events, explain, holder, init, install, launch, limits, man, prices, ps,
-    schema, usage, wait,
+    add, capture, completion, doctor, drift, events, explain, holder, init, install, launch, limits, man,
+    prices, ps, remove, roster, schema, start, status, uninstall, up, update, usage, verify, wait,
 };
 use crate::{complete, output};
 
@@ -69,6 +70,22 @@ pub enum Verb {
     Doctor(doctor::Args),
     Init(init::Args),
     Install(install::Args),
+    Up(up::UpArgs),
+    Down(up::DownArgs),
+    /// Start agents, or all of them; one that runs already is a success
+    Start(start::Args),
+    /// Stop agents, or all of them; the rest of the fleet goes on
+    Stop(start::Args),
+    /// Restart agents, or all of them, a few at a time
+    Restart(start::Args),
+    Status(status::Args),
+    Drift(drift::Args),
+    Verify(verify::Args),
+    Add(add::Args),
+    Remove(remove::Args),
+    Roster(roster::Args),
+    Update(update::Args),
+    Uninstall(uninstall::Args),
     Launch(launch::Args),
     Holder(holder::Args),
     Completion(completion::Args),
@@ -87,6 +104,10 @@ impl Verb {
             Self::Limits(args) => args.json,
             Self::Prices(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Drift(args) => args.json,
+            Self::Verify(args) => args.json,
+            Self::Roster(args) => args.json,
             _ => false,
         }
     }
@@ -139,6 +160,19 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Doctor(args) => interruptible(doctor::run(args, &global)).await,
         Verb::Init(args) => init::run(args),
         Verb::Install(args) => install::run(args).await,
+        Verb::Up(args) => up::up(args).await,
+        Verb::Down(args) => up::down(args).await,
+        Verb::Start(args) => start::run(args, Act::Start).await,
+        Verb::Stop(args) => start::run(args, Act::Stop).await,
+        Verb::Restart(args) => start::run(args, Act::Restart).await,
+        Verb::Status(args) => interruptible(status::run(&args)).await,
+        Verb::Drift(args) => interruptible(drift::run(args, &global)).await,
+        Verb::Update(args) => update::run(args, &global).await,
+        Verb::Uninstall(args) => uninstall::run(args).await,
+        Verb::Verify(args) => verify::run(&args).await,
+        Verb::Add(args) => add::run(args).await,
+        Verb::Remove(args) => remove::run(args).await,
+        Verb::Roster(args) => roster::run(&args),
         Verb::Launch(args) => launch::run(args).await,
         Verb::Holder(args) => holder::run(args).await,
         Verb::Completion(args) => completion::run(&args),
@@ -216,6 +250,19 @@ mod tests {
             "doctor",
             "init",
             "install",
+            "up",
+            "down",
+            "start",
+            "stop",
+            "restart",
+            "status",
+            "drift",
+            "verify",
+            "add",
+            "remove",
+            "roster",
+            "update",
+            "uninstall",
             "launch",
             "holder",
             "completion",

@@ -10,6 +10,7 @@ mod clock;
 mod complete;
 mod direct;
 mod error;
+mod lifecycle;
 mod output;
 mod render;
 mod rules;

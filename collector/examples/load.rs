@@ -101,6 +101,7 @@ fn planes(count: usize) -> HostPlanes {
         socket: socket(),
         account: Some("max-1".to_owned()),
         runs_a_shell: false,
+        deviations: Vec::new(),
     };
     HostPlanes {
         roster: RosterPlane {

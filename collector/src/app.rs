@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_domain::budget::spend::KEEP;
 use fleet_proto::FILE_DESCRIPTOR_SET;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
@@ -24,13 +25,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::http::{self, HttpError, Latch};
-use crate::hub::{self, Hub, HubHandle};
+use crate::hub::{self, Hub, HubHandle, Input};
 use crate::ingest::{Context, Ingest};
 use crate::meters::Meters;
 use crate::notify;
 use crate::otlp::{self, Receiver};
 use crate::peer::{Guard, own_host, own_tenant};
-use crate::query::Query;
+use crate::query::{BudgetRpc, Query};
 use crate::store::actor;
 use crate::store::handle::StoreHandle;
 use crate::store::{Store, StoreError, sqlite::Sqlite};
@@ -144,10 +145,24 @@ impl App {
             store: core.store.clone(),
             meters,
             http: address.clone().unwrap_or_default(),
-            prices: config.prices.clone(),
+            prices: config.files.prices.clone(),
             drain: draining.clone(),
         };
-        let services = serve_grpc(listener, context, query, draining)?;
+        let budget = BudgetRpc {
+            hub: core.hub.clone(),
+            store: core.store.clone(),
+            tenant: own_tenant(),
+            files: config.files.clone(),
+        };
+        let follow = crate::budget::follow(
+            config.files.clone(),
+            core.hub.clone(),
+            core.store.clone(),
+            context.clock.clone(),
+            draining.clone(),
+        );
+        tokio::spawn(follow);
+        let services = serve_grpc(listener, context, query, budget, draining)?;
         latch.open(core.hub.clone());
         tokio::spawn(notify::watchdog(core.hub.clone()));
         notify::ready().await;
@@ -207,7 +222,19 @@ impl Core {
         let started = actor::start(store, hub.inputs(), clock.clone(), meters.clone());
         let actor::Started { handle, sink, end } = started.map_err(start("start the store's thread"))?;
         let zone = TimeZone::system();
-        let owner = Hub::new(config.thresholds, loaded, sink, meters.clone(), zone, clock());
+        let mut owner = Hub::new(config.thresholds, loaded, sink, meters.clone(), zone, clock());
+        let files = config.files.clone();
+        let at = clock().wall;
+        let read = tokio::task::spawn_blocking(move || files.read(at)).await;
+        let (budget, prices) = read.map_err(std::io::Error::from).map_err(start("read the budget"))?;
+        let table = match &prices {
+            Input::Prices(table) => table.clone(),
+            _ => Arc::default(),
+        };
+        owner.step(prices, clock());
+        owner.step(budget, clock());
+        let asked = handle.tell_spent(at.minus(KEEP), table).await;
+        asked.map_err(|error| std::io::Error::other(error.to_string())).map_err(start("read the ledger"))?;
         let task = tokio::spawn(hub::run(owner, queues, clock.clone()));
         Ok(Self { hub, store: handle, task, end })
     }
@@ -251,6 +278,7 @@ fn serve_grpc(
     listener: std::os::unix::net::UnixListener,
     context: Context,
     query: Query,
+    budget: BudgetRpc,
     mut draining: watch::Receiver<bool>,
 ) -> Result<Services, AppError> {
     let listener = tokio::net::UnixListener::from_std(listener).map_err(start("serve the socket"))?;
@@ -271,6 +299,7 @@ fn serve_grpc(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(fleet)
+        .add_service(budget.service())
         .add_service(report);
     Ok(tokio::spawn(async move {
         serving(&health, true).await;
@@ -283,14 +312,17 @@ fn serve_grpc(
 }
 
 async fn serving(health: &tonic_health::server::HealthReporter, serving: bool) {
+    use fleet_proto::pb::budget_service_server::BudgetServiceServer;
     use fleet_proto::pb::fleet_service_server::FleetServiceServer;
     use fleet_proto::pb::report_service_server::ReportServiceServer;
     if serving {
         health.set_serving::<FleetServiceServer<Query>>().await;
         health.set_serving::<ReportServiceServer<Ingest>>().await;
+        health.set_serving::<BudgetServiceServer<BudgetRpc>>().await;
     } else {
         health.set_not_serving::<FleetServiceServer<Query>>().await;
         health.set_not_serving::<ReportServiceServer<Ingest>>().await;
+        health.set_not_serving::<BudgetServiceServer<BudgetRpc>>().await;
     }
 }
 

@@ -10,6 +10,7 @@ use fleet_framework::Home;
 use fleet_framework::home::{DEFAULT_HTTP, NoHome, idle_threshold};
 use tracing::level_filters::LevelFilter;
 
+use crate::budget::Files;
 use crate::endpoint::MAX_SOCKET_PATH;
 
 /// Takes the reports of a host's sidecars, keeps the register, answers `fleet`, exports metrics.
@@ -61,8 +62,8 @@ pub struct Config {
     /// Where telemetry is taken in; `None` is nowhere.
     pub otlp: Option<SocketAddr>,
     pub store: PathBuf,
-    /// The user's own prices; `None` where there is no home.
-    pub prices: Option<PathBuf>,
+    /// The user's budget, prices and pause switch.
+    pub files: Files,
     pub log: LevelFilter,
     pub thresholds: Thresholds,
     /// Worth a line in the log, not worth an end.
@@ -156,7 +157,11 @@ impl Config {
             http_required: args.http.is_some(),
             otlp,
             store,
-            prices: home.as_ref().map(Home::prices),
+            files: Files {
+                budget: home.as_ref().map(Home::budget),
+                prices: home.as_ref().map(Home::prices),
+                pause: home.as_ref().map(Home::pause),
+            },
             log,
             thresholds,
             warnings: warning.into_iter().collect(),

@@ -116,6 +116,7 @@ pub(crate) fn planes(names: &[&str]) -> HostPlanes {
         socket: socket(),
         account: Some("max-1".to_owned()),
         runs_a_shell: false,
+        deviations: Vec::new(),
     };
     let unit = |name: &&str| UnitState {
         agent: (*name).to_owned(),

@@ -8,6 +8,7 @@
 //! What things mean is decided in `fleet_domain`; here events are carried to it and its effects performed.
 
 pub mod app;
+pub mod budget;
 pub mod chain;
 pub mod cli;
 pub mod clock;

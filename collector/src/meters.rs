@@ -94,12 +94,14 @@ pub enum Dropped {
     Transition,
     /// A window of an account beyond the number that there may be, or that the store could not take in time.
     Window,
+    /// A change of the budget that nobody waits for and the store could not take in time.
+    Budget,
     /// A reader of changes who could not keep up and was cut off.
     Reader,
 }
 
 impl Dropped {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Invalid,
         Self::Undecodable,
         Self::Foreign,
@@ -107,6 +109,7 @@ impl Dropped {
         Self::Transition,
         Self::Window,
         Self::Reader,
+        Self::Budget,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -118,6 +121,7 @@ impl Dropped {
             Self::Transition => "transition_not_stored",
             Self::Window => "window",
             Self::Reader => "slow_reader",
+            Self::Budget => "budget_not_stored",
         }
     }
 }

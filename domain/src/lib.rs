@@ -17,6 +17,7 @@ pub mod price;
 pub mod progress;
 pub mod readiness;
 pub mod reconcile;
+pub mod recovery;
 pub mod report;
 pub mod roster;
 pub mod secrets;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::drift::Deviation;
 use crate::heartbeat;
 use crate::ids::{AgentName, RuntimeName, SessionId, SocketName};
 use crate::time::Wall;
@@ -277,6 +278,8 @@ pub struct RosterEntry {
     pub socket: SocketName,
     pub account: Option<String>,
     pub runs_a_shell: bool,
+    /// What its files on the host have otherwise.
+    pub deviations: Vec<Deviation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

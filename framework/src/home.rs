@@ -77,12 +77,32 @@ impl Home {
         self.root.join("fleet/prices.yaml")
     }
 
+    /// The user's accounts, windows and ceilings.
+    pub fn budget(&self) -> PathBuf {
+        self.root.join("fleet/budget.yaml")
+    }
+
+    /// While it exists no work is admitted.
+    pub fn pause(&self) -> PathBuf {
+        self.root.join("fleet/run/PAUSED")
+    }
+
     pub fn heartbeats(&self) -> PathBuf {
         self.root.join("fleet/run")
     }
 
     pub fn heartbeat(&self, agent: &str) -> PathBuf {
         self.heartbeats().join(format!("{agent}.hb"))
+    }
+
+    /// Stands while the agent is down on purpose, where no systemd remembers that.
+    pub fn stopped(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.stopped"))
+    }
+
+    /// Stands while the agent is left down because it did nothing but end; why is in it.
+    pub fn quarantined(&self, agent: &str) -> PathBuf {
+        self.heartbeats().join(format!("{agent}.quarantined"))
     }
 
     /// Which conversation the agent is in.
@@ -122,6 +142,11 @@ pub fn idle_threshold(default: Duration) -> (Duration, Option<String>) {
 /// How long nothing may come of a task, from `MOSAIC_PROGRESS_THRESHOLD`, with the same fall-back.
 pub fn progress_threshold() -> (Duration, Option<String>) {
     seconds("MOSAIC_PROGRESS_THRESHOLD", progress::THRESHOLD)
+}
+
+/// The pause before an agent that ended is first started again, from `MOSAIC_RECOVERY_PAUSE`, with the same fall-back.
+pub fn recovery_pause(default: Duration) -> (Duration, Option<String>) {
+    seconds("MOSAIC_RECOVERY_PAUSE", default)
 }
 
 fn seconds(name: &str, default: Duration) -> (Duration, Option<String>) {

@@ -1,5 +1,7 @@
 //! What is installed on a user's machine: where its home is, and the files that are put there.
 
+pub mod agents;
+pub mod deviations;
 pub mod files;
 pub mod flags;
 pub mod home;

@@ -3,6 +3,8 @@
 //! [`pb`] is generated from `proto/fleet/v1` and checked in. Nothing of it goes further than [`convert`], where what
 //! arrives is validated, cleaned and bounded, and becomes the domain's values.
 
+pub use prost;
+
 pub mod convert;
 pub mod limits;
 

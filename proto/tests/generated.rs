@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-const FILES: [&str; 8] = ["types", "observation", "limits", "usage", "command", "report", "agent", "query"];
+const FILES: [&str; 9] =
+    ["types", "observation", "limits", "usage", "command", "report", "agent", "query", "budget"];
 
 #[test]
 fn generated_code_is_what_the_protos_say() {

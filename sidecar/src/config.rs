@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use fleet_adapters::{host, identity};
 use fleet_domain::observation::Vantage;
+use fleet_domain::recovery::Policy;
 use fleet_domain::{AgentName, HostId, SocketName, TenantId};
 use fleet_framework::home::{self, Home};
 
@@ -37,6 +38,9 @@ pub struct Options {
     /// Also adopt those on this socket (a name as after `tmux -L`, or an absolute path); may be repeated.
     #[arg(long, value_name = "SOCKET", requires = "host")]
     pub socket: Vec<String>,
+    /// Do not start agents again that ended although systemd keeps them.
+    #[arg(long, requires = "host", env = "FLEET_NO_RECOVERY", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_recovery: bool,
     /// Roster to use instead of $MOSAIC_HOME/fleet/roster.yaml.
     #[arg(long, value_name = "FILE")]
     pub roster: Option<PathBuf>,
@@ -74,6 +78,8 @@ pub struct Config {
     pub interval: Duration,
     /// How long nothing may come of a task.
     pub progress: Duration,
+    /// How agents that ended are started again; `None`: not at all.
+    pub recovery: Option<Policy>,
     /// Said once the log is open.
     pub warnings: Vec<String>,
 }
@@ -91,6 +97,7 @@ impl Config {
         };
         let (interval, warning) = home::heartbeat_interval();
         let (progress, of_progress) = home::progress_threshold();
+        let (pause, bad_pause) = home::recovery_pause(Policy::default().pause);
         Ok(Self {
             tenant: identity::tenant(),
             host: identity::host(),
@@ -102,9 +109,10 @@ impl Config {
             roster: options.roster.clone().unwrap_or_else(|| home.roster()),
             home,
             collector,
+            recovery: (!options.no_recovery).then_some(Policy { pause, ..Policy::default() }),
             interval,
             progress,
-            warnings: warning.into_iter().chain(of_progress).collect(),
+            warnings: warning.into_iter().chain(of_progress).chain(bad_pause).collect(),
         })
     }
 

@@ -17,6 +17,7 @@ pub enum Verb {
     Start,
     Stop,
     Restart,
+    Reload,
 }
 
 impl fmt::Display for Verb {
@@ -25,6 +26,7 @@ impl fmt::Display for Verb {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
+            Self::Reload => "reload",
         })
     }
 }
@@ -54,6 +56,14 @@ impl Systemd {
         self.job(Verb::Restart, unit).await
     }
 
+    /// Returns when what the unit reloads is done; the unit, and what depends on it, goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; also when the unit is not up.
+    pub async fn reload(&self, unit: &str) -> Result<(), SystemdError> {
+        self.job(Verb::Reload, unit).await
+    }
+
     async fn job(&self, verb: Verb, unit: &str) -> Result<(), SystemdError> {
         let what = format!("the {verb} of {unit}");
         self.subscribe().await?;
@@ -64,6 +74,7 @@ impl Systemd {
             Verb::Start => self.manager.start_unit(name, mode).await,
             Verb::Stop => self.manager.stop_unit(name, mode).await,
             Verb::Restart => self.manager.restart_unit(name, mode).await,
+            Verb::Reload => self.manager.reload_unit(name, mode).await,
         };
         let job: OwnedObjectPath = match called {
             Ok(job) => job,

@@ -7,4 +7,4 @@ mod list;
 mod server;
 
 pub use list::{PaneRow, parse_panes};
-pub use server::{Server, TmuxError, Version, default_socket_dir};
+pub use server::{Life, Server, TmuxError, Version, default_socket_dir};

@@ -60,6 +60,28 @@ impl Version {
     }
 }
 
+/// What became of a session's program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    Runs,
+    /// Each is `None` where tmux does not know it.
+    Ended {
+        status: Option<i32>,
+        signal: Option<i32>,
+    },
+}
+
+impl std::fmt::Display for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Runs => f.write_str("it runs"),
+            Self::Ended { signal: Some(signal), .. } => write!(f, "it was ended by signal {signal}"),
+            Self::Ended { status: Some(status), .. } => write!(f, "it ended with exit status {status}"),
+            Self::Ended { .. } => f.write_str("it ended"),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Server {
     socket: SocketName,
@@ -153,6 +175,59 @@ impl Server {
         }
     }
 
+    /// Whether a session lives, and how it ended where its pane was kept; `None` where there is no such session.
+    pub async fn life(&self, name: &str) -> Result<Option<Life>, TmuxError> {
+        if !self.has_session(name).await? {
+            return Ok(None);
+        }
+        let format = "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}";
+        let output = self.run("list-panes", &["list-panes", "-s", "-t", &exact(name), "-F", format]).await?;
+        let output = String::from_utf8_lossy(&output);
+        let mut ended = None;
+        for line in output.lines() {
+            let mut words = line.split(' ');
+            if words.next() != Some("1") {
+                return Ok(Some(Life::Runs));
+            }
+            let mut number = || words.next().and_then(|word| word.parse().ok());
+            ended = Some(Life::Ended { status: number(), signal: number() });
+        }
+        Ok(ended)
+    }
+
+    /// The server's process.
+    pub async fn pid(&self) -> Result<u32, TmuxError> {
+        if !self.path().exists() {
+            return Err(self.no_server());
+        }
+        let output = self.run("display-message", &["display-message", "-p", "#{pid}"]).await?;
+        let text = String::from_utf8_lossy(&output);
+        text.trim().parse().map_err(|_| TmuxError::Failed {
+            socket: self.shown(),
+            command: "display-message",
+            message: "it did not tell its process".to_owned(),
+        })
+    }
+
+    /// A variable of a session's own environment; `None` where it has none of this name.
+    pub async fn session_variable(&self, name: &str, variable: &str) -> Result<Option<String>, TmuxError> {
+        let args = ["show-environment", "-t", &exact(name), variable];
+        let output = match self.run("show-environment", &args).await {
+            Ok(output) => output,
+            Err(TmuxError::Failed { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let line = text::clean(&String::from_utf8_lossy(&output), 400);
+        Ok(line.split_once('=').map(|(_, value)| value.to_owned()))
+    }
+
+    /// What a session's pane shows, and some lines above that: tmux's own word of a dead pane pushes lines out.
+    pub async fn last_lines(&self, name: &str) -> Result<String, TmuxError> {
+        let target = format!("{}:", exact(name));
+        let output = self.run("capture-pane", &["capture-pane", "-p", "-S", "-50", "-t", &target]).await?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
     /// Starts a detached session, and the server if none runs. `command` is argv, never a shell's line; empty means
     /// the user's shell.
     pub async fn new_session(
@@ -161,6 +236,28 @@ impl Server {
         directory: Option<&Path>,
         environment: &[(String, String)],
         command: &[String],
+    ) -> Result<(), TmuxError> {
+        self.start_session(name, directory, environment, command, false).await
+    }
+
+    /// The same, but the pane of a program that fails is kept, so that what it said and how it ended can be read.
+    pub async fn new_kept_session(
+        &self,
+        name: &str,
+        directory: &Path,
+        environment: &[(String, String)],
+        command: &[String],
+    ) -> Result<(), TmuxError> {
+        self.start_session(name, Some(directory), environment, command, true).await
+    }
+
+    async fn start_session(
+        &self,
+        name: &str,
+        directory: Option<&Path>,
+        environment: &[(String, String)],
+        command: &[String],
+        keep_failed: bool,
     ) -> Result<(), TmuxError> {
         // The fleet's own server is the same whatever the user's tmux.conf says; a running one reads no file anyway.
         let mut args: Vec<OsString> =
@@ -174,7 +271,18 @@ impl Server {
         }
         if !command.is_empty() {
             args.push("--".into());
-            args.extend(command.iter().map(OsString::from));
+            // tmux would take a word's last `;` for the end of its command.
+            args.extend(command.iter().map(|word| match word.strip_suffix(';') {
+                Some(word) => OsString::from(format!("{word}\\;")),
+                None => OsString::from(word),
+            }));
+        }
+        if keep_failed {
+            // In the same call: a program may be gone before another one.
+            let target = format!("{}:", exact(name));
+            args.extend(
+                [";", "set-option", "-w", "-t", &target, "remain-on-exit", "failed"].map(OsString::from),
+            );
         }
         self.run("new-session", &args).await.map(drop)
     }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleet_adapters::roster_file;
-use fleet_adapters::tmux::{Server, TmuxError};
+use fleet_adapters::tmux::{Life, Server, TmuxError};
 use fleet_domain::roster::Roster;
+use fleet_domain::{secrets, text};
 use fleet_framework::Home;
 use fleet_framework::home::shown;
 
@@ -51,11 +52,11 @@ pub async fn run(args: Args) -> Outcome {
 }
 
 /// `None` where there is none; every mistake of a bad one with its line.
-pub(super) fn read_roster(home: &Home) -> Result<Option<Roster>, Failure> {
+pub(crate) fn read_roster(home: &Home) -> Result<Option<Roster>, Failure> {
     roster_file::read(&home.roster()).map_err(|error| Failure::new(Code::Failure, error.to_string()))
 }
 
-pub(super) fn no_roster(home: &Home) -> Failure {
+pub(crate) fn no_roster(home: &Home) -> Failure {
     let path = shown(&home.roster());
     Failure::new(Code::Failure, format!("there is no roster: {path} does not exist")).next(format!(
         "write {path}, such as:\n\n    version: 1\n    tmux: {{socket_name: mosaic-fleet}}\n    agents:\n      - {{name: lead, runtime: claude, class: orchestrator}}\n"
@@ -110,13 +111,28 @@ pub(super) async fn settle(server: &Server, session: &str, started: Result<(), T
         return Err(failed(error));
     }
     tokio::time::sleep(SETTLE).await;
-    if server.has_session(session).await.map_err(failed)? {
-        return Ok(());
-    }
-    let message = format!("the session {session} ended as soon as it had started");
+    let how = match server.life(session).await.map_err(failed)? {
+        Some(Life::Runs) => return Ok(()),
+        Some(ended) => {
+            let how = format!(": {ended}{}", last_words(server, session).await);
+            server.kill_session(session).await.map_err(failed)?;
+            how
+        }
+        None => String::new(),
+    };
+    let message = format!("the session {session} ended as soon as it had started{how}");
     Err(Failure::new(Code::Failure, message).next(
         "its command ended at once, or a tmux.conf sets exit-unattached or destroy-unattached; run the command by hand to see",
     ))
+}
+
+/// The last line on the screen of a session whose pane was kept.
+async fn last_words(server: &Server, session: &str) -> String {
+    let screen = server.last_lines(session).await.unwrap_or_default();
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("Pane is dead");
+    screen.lines().rev().find(said).map_or_else(String::new, |line| {
+        format!("; its last line was: {}", text::clean(&secrets::mask(line), 160))
+    })
 }
 
 pub(super) fn failed(error: TmuxError) -> Failure {

@@ -1,4 +1,5 @@
-//! `fleet install --units`: the systemd user units, written, enabled and started.
+//! `fleet install`: the framework's files, each agent's environment, and the systemd user units, written, enabled and
+//! started.
 //!
 //! `steps` has what systemd is asked for; this file decides what is wanted and shows it first.
 
@@ -9,29 +10,33 @@ use std::path::{Path, PathBuf};
 
 use fleet_adapters::identity;
 use fleet_adapters::systemd::{Systemd, SystemdError};
-use fleet_domain::HostId;
 use fleet_domain::roster::Roster;
+use fleet_domain::{HostId, diff};
 use fleet_framework::Home;
+use fleet_framework::agents::changing;
 use fleet_framework::home::shown;
+use fleet_framework::seed;
 use fleet_framework::units::{self, PlannedFile, Status};
 
 use self::steps::Wanted;
 use super::holder::{no_roster, read_roster};
 use super::launch::is_here;
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::{Site, files_failed};
 use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
-  fleet install --units --dry-run     show what would be written, enabled and started
-  fleet install --units               holder, collector, host-wide sidecar, and every agent of the roster
-  fleet install --units --host-only   only observe this host: collector and host-wide sidecar, no roster needed";
+  fleet install --dry-run     show what would be written, enabled and started
+  fleet install               the roster's fleet: framework files, holder, collector, sidecar, every agent
+  fleet install --units       the same without the framework's files
+  fleet install --host-only   only observe this host: collector and host-wide sidecar, no roster needed";
 
-/// Install the systemd user units of the fleet; running it again changes only what differs
+/// Install the fleet for good: files, systemd user units, boot; running it again changes only what differs
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Args {
-    /// Write the units, enable and start them
+    /// Only the units: leave the framework's files in the home alone
     #[arg(long)]
     units: bool,
     /// Show what would be done
@@ -48,12 +53,12 @@ pub struct Args {
     bin: Option<PathBuf>,
 }
 
+/// As `fleet install` without a word more.
+pub async fn whole(dry_run: bool) -> Outcome {
+    run(Args { units: false, dry_run, no_start: false, host_only: false, bin: None }).await
+}
+
 pub async fn run(args: Args) -> Outcome {
-    if !args.units {
-        let failure =
-            Failure::new(Code::Usage, "the whole installation is not there yet, the systemd units are");
-        return Err(failure.next("fleet install --units"));
-    }
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let bin = programs(args.bin.as_deref())?;
     let roster = if args.host_only { None } else { Some(roster(&home)?) };
@@ -61,20 +66,37 @@ pub async fn run(args: Args) -> Outcome {
     if args.host_only {
         plan.retain(|file| [units::COLLECTOR, units::HOST_SIDECAR].contains(&file.unit()));
     }
+    let seed = match args.units || args.host_only {
+        true => None,
+        false => Some(seed::plan(&home, &bin).map_err(|error| Failure::of(Code::Failure, &error))?),
+    };
     let wanted = wanted(&plan, roster.as_ref(), &identity::host(), !args.no_start);
-    output::data(&summary(&plan, &wanted))?;
+    let site = roster.map(|roster| Site { home: home.clone(), roster, here: identity::host() });
+    let files = seed.as_ref().map(ToString::to_string).unwrap_or_default();
+    output::data(&(files + &environments(site.as_ref())? + &summary(&plan, &wanted)))?;
     if args.dry_run {
         return Ok(());
     }
     // Nothing is written where nobody would read it.
     let systemd = Systemd::connect().await.map_err(no_manager)?;
+    let alone = changing(&home).map_err(|error| files_failed(&error))?;
+    if let Some(seed) = &seed {
+        output::note(&seed.verdict());
+        seed::apply(seed, &home).map_err(|error| files_failed(&error))?;
+    }
+    if let Some(site) = &site {
+        for agent in site.agents() {
+            site.refresh_env(agent)?;
+        }
+    }
     units::write(&plan)
         .and_then(|()| units::prepare(&home))
         .map_err(|error| Failure::of(Code::Failure, &error))?;
+    drop(alone);
     steps::carry_out(&systemd, &wanted).await
 }
 
-fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {
     let own = || std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
     let dir = match told {
         Some(dir) => std::path::absolute(dir).ok(),
@@ -97,7 +119,7 @@ fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {
 fn roster(home: &Home) -> Result<Roster, Failure> {
     read_roster(home)?.ok_or_else(|| {
         let Failure { code, message, next } = no_roster(home);
-        let alone = "or, to observe this host without one: fleet install --units --host-only";
+        let alone = "or, to observe this host without one: fleet install --host-only";
         Failure::new(code, message).next(format!("{}\n  {alone}", next.unwrap_or_default()))
     })
 }
@@ -127,6 +149,21 @@ fn wanted(plan: &[PlannedFile], roster: Option<&Roster>, here: &HostId, start: b
     }
 }
 
+/// The agents' environment files that are not there yet or not what the roster says.
+fn environments(site: Option<&Site>) -> Result<String, Failure> {
+    let Some(site) = site else { return Ok(String::new()) };
+    let mut text = String::new();
+    for agent in site.agents() {
+        let path = site.home.agent_env(agent.name.as_str());
+        match (path.exists(), site.env_differences(agent)?.as_slice()) {
+            (false, _) => text.push_str(&format!("new      {}\n", shown(&path))),
+            (true, []) => {}
+            (true, names) => text.push_str(&format!("changed  {}: {}\n", shown(&path), names.join(", "))),
+        }
+    }
+    Ok(text)
+}
+
 /// What will be written, line by line where something is replaced, and what will be enabled.
 fn summary(plan: &[PlannedFile], wanted: &Wanted) -> String {
     let mut text = String::new();
@@ -139,7 +176,7 @@ fn summary(plan: &[PlannedFile], wanted: &Wanted) -> String {
         };
         text.push_str(&format!("{word}{}\n", shown(&file.path)));
         if let (Status::Changed, Some(previous)) = (file.status, &file.previous) {
-            text.push_str(&difference(previous, &file.content));
+            text.push_str(&diff::lines(previous, &file.content));
         }
     }
     for unit in wanted.units() {
@@ -149,18 +186,6 @@ fn summary(plan: &[PlannedFile], wanted: &Wanted) -> String {
         text.push_str(&format!("skip     {name}: its host is another one\n"));
     }
     text
-}
-
-/// Lines that go and lines that come, in the order of their files; enough for a unit.
-fn difference(old: &str, new: &str) -> String {
-    let only_in = |a: &str, b: &str, sign: char| -> String {
-        let other: BTreeSet<&str> = b.lines().collect();
-        a.lines()
-            .filter(|line| !other.contains(line))
-            .map(|line| format!("  {sign} {}\n", fleet_domain::text::clean(line, 160)))
-            .collect()
-    };
-    only_in(old, new, '-') + &only_in(new, old, '+')
 }
 
 fn no_manager(error: SystemdError) -> Failure {

@@ -50,7 +50,7 @@ fn what_changes_is_shown_line_by_line() {
     assert_eq!(wanted.changed, [units::COLLECTOR]);
     assert_eq!(
         summary(&plan, &wanted),
-        "changed  /u/mosaic-collector.service\n  - old\n  + new\nenable   mosaic-collector.service\n"
+        "changed  /u/mosaic-collector.service\n    a\n  - old\n  + new\nenable   mosaic-collector.service\n"
     );
 }
 

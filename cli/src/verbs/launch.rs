@@ -16,11 +16,10 @@ use std::path::{Path, PathBuf};
 use fleet_adapters::identity;
 use fleet_adapters::runtimes::claude::trust;
 use fleet_adapters::session_file;
-use fleet_adapters::tmux::{Server, TmuxError};
+use fleet_adapters::tmux::{Life, Server, TmuxError};
 use fleet_domain::AgentName;
-use fleet_framework::Home;
 use fleet_framework::home::shown;
-use fleet_framework::{files, seed};
+use fleet_framework::{Home, files, seed};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::exec::Start;
@@ -49,6 +48,9 @@ Environment (overrides the roster; an empty value is as good as none):
 All of fleet/agents/AGENT.env reaches the agent; its values are read in the pane and stand nowhere else.
 
 Exit codes of this verb: 64 a name is missing or unknown, 69 there is no tmux";
+
+/// Tells of a session by which framework it was started.
+pub(crate) const VERSION_VARIABLE: &str = "MOSAIC_FRAMEWORK_VERSION";
 
 /// Start an agent's session on the fleet's tmux server; one that runs already is a success
 #[derive(Debug, clap::Args)]
@@ -105,6 +107,7 @@ pub async fn run(args: Args) -> Outcome {
         return output::data(&prompt.text);
     }
     let mut launch = place.launch(&name, &variable)?;
+    launch.environment.push((VERSION_VARIABLE.to_owned(), seed::version().to_string()));
     let sidecar = gathered.bin().map(|bin| bin.join("fleet-sidecar")).filter(|sidecar| sidecar.is_file());
     let secret = flags::add(&mut launch, &home, sidecar.as_deref(), gathered.new_id());
     warn(&launch.warnings);
@@ -141,9 +144,14 @@ async fn start(launch: &Launch, home: &Home) -> Outcome {
 /// `begun` tells that the session, should there be one, is ours.
 async fn bring_up(launch: &Launch, home: &Home, server: &Server, begun: &Cell<bool>) -> Outcome {
     let (name, socket) = (launch.name.as_str(), launch.socket.shown());
-    if server.has_session(name).await.map_err(no_tmux)? {
-        output::note(&format!("{name} runs already on socket {socket}"));
-        return Ok(());
+    match server.life(name).await.map_err(no_tmux)? {
+        Some(Life::Runs) => {
+            output::note(&format!("{name} runs already on socket {socket}"));
+            return Ok(());
+        }
+        // Its pane was kept to be read; what ended before does not run.
+        Some(Life::Ended { .. }) => server.kill_session(name).await.map_err(no_tmux)?,
+        None => {}
     }
     let directory = shown(&launch.directory);
     std::fs::create_dir_all(&launch.directory).map_err(|error| {
@@ -159,7 +167,7 @@ async fn bring_up(launch: &Launch, home: &Home, server: &Server, begun: &Cell<bo
     }
     let start = prepare(launch, home)?;
     begun.set(true);
-    let started = server.new_session(name, Some(&launch.directory), &shared(launch), &start).await;
+    let started = server.new_kept_session(name, &launch.directory, &shared(launch), &start).await;
     if matches!(started, Err(TmuxError::NotInstalled)) {
         return started.map_err(no_tmux);
     }
@@ -245,6 +253,6 @@ fn found(program: &str, path: &str) -> bool {
 }
 
 /// True where the roster has the agent on this host.
-pub(super) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
+pub(crate) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
     agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(here.as_str()))
 }

@@ -1,9 +1,11 @@
 //! One file a verb.
 
+pub mod add;
 pub mod capture;
 pub mod check;
 pub mod completion;
 pub mod doctor;
+pub mod drift;
 pub mod events;
 pub mod explain;
 pub mod holder;
@@ -14,8 +16,16 @@ pub mod limits;
 pub mod man;
 pub mod prices;
 pub mod ps;
+pub mod remove;
+pub mod roster;
 pub mod schema;
 pub mod screen;
+pub mod start;
+pub mod status;
+pub mod uninstall;
+pub mod up;
+pub mod update;
 pub mod usage;
+pub mod verify;
 pub mod wait;
 pub mod watch;

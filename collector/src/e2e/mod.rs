@@ -1,6 +1,7 @@
 //! The whole collector in this process, over a real socket, with the generated client: what a sidecar, a reader and a
 //! scraper meet.
 
+mod budget;
 mod limits;
 mod pages;
 mod readers;
@@ -31,6 +32,7 @@ use tonic::{Status, Streaming};
 use tracing::level_filters::LevelFilter;
 
 use crate::app::{App, AppError};
+use crate::budget::Files;
 use crate::config::Config;
 use crate::peer::own_tenant;
 use crate::store::{Store, StoreError};
@@ -57,7 +59,11 @@ fn config(dir: &Path) -> Config {
         http: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         http_required: true,
         otlp: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-        prices: Some(dir.join("prices.yaml")),
+        files: Files {
+            budget: Some(dir.join("budget.yaml")),
+            prices: Some(dir.join("prices.yaml")),
+            pause: Some(dir.join("PAUSED")),
+        },
         store: dir.join("state/register.sqlite3"),
         log: LevelFilter::OFF,
         thresholds: Thresholds::default(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use fleet_domain::budget::decision::{Decision, Reason};
 use fleet_domain::drift;
 use fleet_domain::readiness::{State, StuckKind};
 use prometheus_client::metrics::MetricType;
@@ -78,6 +79,8 @@ impl Metric {
             (_, "provenance") => Some(vec!["provider", "user", "estimated"]),
             ("fleet_tokens", "kind") => Some(TOKEN_KINDS.to_vec()),
             ("fleet_collector_dropped", "reason") => Some(Dropped::ALL.map(Dropped::as_str).to_vec()),
+            ("fleet_budget_decision", "decision") => Some(Decision::ALL.map(Decision::as_str).to_vec()),
+            ("fleet_budget_decision", "reason") => Some(Reason::ALL.map(Reason::as_str).to_vec()),
             (_, "state" | "from" | "to") => Some(states()),
             _ => None,
         };
@@ -127,6 +130,38 @@ metrics! {
         "Unix time at which the account's present window ends; no series where unknown.";
     WINDOW_SEEN: Gauge "fleet_window_observed_timestamp" SECONDS, ["tenant", "account", "provider", "window"],
         "Unix time at which the account's window was last seen.";
+    PACE: Gauge "fleet_pace_ratio" NONE, ["tenant", "account", "provider", "window"],
+        "What the window is spent at by what an even spread over its rest would be: above 1 it will not last. No series where unknown.";
+    BUDGET_USED: Gauge "fleet_budget_used_ratio" NONE, ["tenant", "account", "provider", "window", "provenance"],
+        "Share of the window's limit that is used: by its provider, its owner and our ledger together. No series where unknown.";
+    BUDGET_EVEN: Gauge "fleet_budget_even_ratio" NONE, ["tenant", "account", "provider", "window"],
+        "Where an even spread of the window would stand now.";
+    BUDGET_HELD: Gauge "fleet_budget_held_ratio" NONE, ["tenant", "account", "provider", "window"],
+        "Share of the window's limit that is held for admitted tasks and not spent yet.";
+    BUDGET_LEFT: Gauge "fleet_budget_left_today_ratio" NONE, ["tenant", "account", "provider", "window"],
+        "What is left of today's part of the window, as a share of its limit; below 0 is overspent.";
+    BUDGET_ALLOWANCE: Gauge "fleet_budget_allowance_ratio" NONE, ["tenant", "account", "provider", "window"],
+        "Today's part of the window, as a share of its limit.";
+    BUDGET_RESET: Gauge "fleet_budget_reset_timestamp" SECONDS, ["tenant", "account", "provider", "window"],
+        "Unix time at which the window ends, by whoever knows best.";
+    BUDGET_EXHAUSTION: Gauge "fleet_budget_exhaustion_timestamp" SECONDS, ["tenant", "account", "provider", "window"],
+        "Unix time at which the window is used up at the present rate; no series while nothing is used.";
+    BUDGET_STALE: Gauge "fleet_budget_stale" NONE, ["tenant", "account", "provider", "window"],
+        "1 where the provider's figure is old and the account was used since, else 0.";
+    BUDGET_TASKS: Gauge "fleet_budget_tasks" Some("tasks"), ["tenant", "account", "provider"],
+        "Tasks that the account has a place for now, started or not.";
+    BUDGET_AUTHORIZED: Gauge "fleet_budget_authorized_tokens" Some("tokens"), ["tenant", "account", "provider"],
+        "What is left of authorizations to go faster than evenly.";
+    BUDGET_STUCK: Gauge "fleet_budget_stuck_until_timestamp" SECONDS, ["tenant", "account", "provider"],
+        "Unix time until which the provider lets nothing of the account through; no series otherwise.";
+    CEILING_USED: Gauge "fleet_budget_ceiling_used_ratio" NONE, ["tenant", "scope", "name", "per", "unit"],
+        "Share of the hard ceiling, or of the soft one where there is no other, that is used in the present period.";
+    CEILING_SOFT: Gauge "fleet_budget_ceiling_soft_ratio" NONE, ["tenant", "scope", "name", "per", "unit"],
+        "Where the soft ceiling stands, as a share of the same; no series where there is none.";
+    BUDGET_DECISION: Counter "fleet_budget_decision" Some("decisions"), ["decision", "reason"],
+        "Answers to whether a task may start, where a place was asked for.";
+    BUDGET_FILE: Gauge "fleet_budget_file_error" NONE, [],
+        "1 while the budget's file has mistakes and the last good one stays in force, else 0.";
     HOST_UP: Gauge "fleet_host_up" NONE, ["tenant", "host"],
         "1 while the host-wide sidecar's stream is connected, else 0.";
     HOST_SKEW: Gauge "fleet_host_clock_skew" SECONDS, ["tenant", "host"],

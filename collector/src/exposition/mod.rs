@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod negotiate;
 
 mod agents;
+mod budget;
 mod own;
 
 use std::fmt;

@@ -17,6 +17,7 @@ pub(super) fn encode(
     meters: &Meters,
 ) -> fmt::Result {
     windows(encoder, snapshot)?;
+    super::budget::encode(encoder, snapshot)?;
     hosts(encoder, snapshot)?;
     sidecars(encoder, snapshot)?;
     let mut one = |metric, values: &[&str], value| Family::begin(encoder, metric)?.write(values, value);

@@ -43,6 +43,48 @@ fn windows() -> Vec<Reading> {
     vec![of("5h", 7_200_000), of("7d", 9_000)]
 }
 
+/// A budget with something of everything: a window ahead of pace, ceilings, a held task, an account at its limit.
+fn budgeted(hub: &mut Hub) {
+    let budget = "version: 1
+accounts:
+  - {name: max-1, provider: anthropic, classes: [worker], windows: [{name: day, every: 1d, reset_at: 2026-11-21T09:00:00Z, limit: 1M}]}
+  - {name: api-1, provider: openai, kind: api}
+ceilings: [{tenant: me, per: day, hard: 1M, soft: 1k}, {agent: '*', soft: 500k}]
+";
+    let config =
+        fleet_domain::budget::read::parse(budget, &jiff::tz::TimeZone::UTC, &|_| None, now(0).wall).unwrap();
+    hub.step(Input::BudgetFile { path: "/b.yaml".to_owned(), read: Ok(Some(config)) }, now(5_000));
+    hub.step(
+        Input::BudgetFile { path: "/b.yaml".to_owned(), read: Err("line 1: version".to_owned()) },
+        now(5_001),
+    );
+    hub.step(Input::Spent(Ok(Vec::new())), now(5_002));
+    use_tokens(hub, key("lead"), "claude-opus-5", Tokens { output: 40_000, ..Tokens::default() });
+    let (reply, mut answer) = oneshot::channel();
+    let act = Box::new(
+        move |budget: &mut crate::hub::Budget, _: &crate::store::handle::Sink, now: fleet_domain::Now| {
+            let ask = fleet_domain::budget::decision::Ask {
+                tenant: "me".to_owned(),
+                class: "worker".to_owned(),
+                ..Default::default()
+            };
+            let authorization = fleet_domain::budget::decision::Authorization {
+                account: "max-1".to_owned(),
+                tokens: 900,
+                drawn: 0,
+                until: fleet_domain::Wall(now.wall.0 + 60_000),
+                by: "ann".to_owned(),
+                at: now.wall,
+            };
+            budget.authorize(authorization, now.wall).0.unwrap();
+            let decision = budget.check(&ask, true, false, now.wall).0.unwrap().decision;
+            assert!(reply.send(decision).is_ok());
+        },
+    );
+    hub.answer(Ask::Budget(act), now(6_000));
+    assert!(answer.try_recv().unwrap().admits());
+}
+
 /// Something of everything.
 fn scenario() -> (Snapshot, Arc<Meters>) {
     let (mut hub, meters, _sink) = hub(Loaded::default(), 64);
@@ -74,9 +116,10 @@ fn scenario() -> (Snapshot, Arc<Meters>) {
     meters.drop_one(Dropped::Invalid);
     meters.usage_records.add(2);
     meters.commits.observe(0.003);
+    budgeted(&mut hub);
     let (reply, mut answer) = oneshot::channel();
     hub.answer(Ask::Scrape { reply }, now(10_000));
-    (answer.try_recv().unwrap(), meters)
+    (Snapshot { tenant: key("lead").tenant, ..answer.try_recv().unwrap() }, meters)
 }
 
 fn page(format: Format) -> String {

@@ -2,15 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use fleet_domain::budget::gate::State;
 use fleet_domain::fleet::{AgentView, Row, Unresolved, resolve};
 use fleet_domain::limits::Standing;
 use fleet_domain::{AgentKey, HostId, Now, TenantId, Wall};
 use tokio::sync::oneshot;
 
 use super::Hub;
+use super::budget::{Budget, Decisions};
 use super::readers::{Follow, TooMany, Watch};
 use super::streams::{SidecarDrops, SidecarInfo};
+use crate::peer::own_tenant;
 use crate::store::Whose;
+use crate::store::handle::Sink;
+
+/// Something done by the budget's owner.
+pub(super) type Act = Box<dyn FnOnce(&mut Budget, &Sink, Now) + Send>;
 
 /// What somebody wants to know.
 pub enum Ask {
@@ -49,6 +56,8 @@ pub enum Ask {
     Scrape {
         reply: oneshot::Sender<Snapshot>,
     },
+    /// Something that the budget's owner does, and answers by itself: it must be quick.
+    Budget(Act),
     Ping {
         reply: oneshot::Sender<()>,
     },
@@ -102,12 +111,16 @@ pub struct Status {
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub at: Wall,
+    /// Whose budget it is.
+    pub tenant: TenantId,
     pub agents: Vec<AgentView>,
     pub hosts: Vec<HostMeter>,
     pub sidecars: Vec<SidecarInfo>,
     pub drops: Vec<SidecarDrops>,
     pub streams: usize,
     pub limits: Vec<(TenantId, Standing)>,
+    /// `None` where no budget is in force and nothing was decided.
+    pub budget: Option<(State, Decisions)>,
     /// Sessions that were not taken in.
     pub refused: u64,
 }
@@ -146,6 +159,7 @@ impl Hub {
                 drop(reply.send(standings.collect()));
             }
             Ask::Scrape { reply } => drop(reply.send(self.snapshot(now))),
+            Ask::Budget(act) => act(&mut self.budget, &self.sink, now),
             Ask::Ping { reply } => drop(reply.send(())),
             Ask::Stop => {}
         }
@@ -196,7 +210,10 @@ impl Hub {
             .collect()
     }
 
-    fn snapshot(&self, now: Now) -> Snapshot {
+    fn snapshot(&mut self, now: Now) -> Snapshot {
+        let state = self.budget.state(None, false, now.wall);
+        let decisions = self.budget.decisions();
+        let told = state.overview.configured || !decisions.is_empty() || !state.file_error.is_empty();
         let mut seen: BTreeMap<(&TenantId, &HostId), bool> =
             self.fleet.hosts().map(|(tenant, host, known)| ((tenant, host), known.up)).collect();
         for host in self.streams.hosts() {
@@ -210,6 +227,7 @@ impl Hub {
         });
         Snapshot {
             at: now.wall,
+            tenant: own_tenant(),
             // Today's figures are no metric.
             agents: self.fleet.list(now, Wall(i64::MAX)),
             hosts: hosts.collect(),
@@ -217,6 +235,7 @@ impl Hub {
             drops: self.streams.drops(),
             streams: self.streams.count(),
             refused: self.fleet.refused(),
+            budget: told.then_some((state, decisions)),
             limits: self.limits.standings(now.wall),
         }
     }

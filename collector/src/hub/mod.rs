@@ -5,35 +5,41 @@
 //! [`Hub`] itself is a plain value without a runtime or a clock; [`run`](task::run) is the task around it.
 
 mod answers;
+mod budget;
 mod limits;
 mod readers;
 mod streams;
 mod task;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleet_domain::budget::config::Config;
+use fleet_domain::budget::gate::Rostered;
 use fleet_domain::fleet::{Effect, Event, Fleet, ReporterId, Transition};
 use fleet_domain::limits::Reading;
+use fleet_domain::observation::RosterEntry;
 use fleet_domain::observation::{HostPlanes, Observation};
-use fleet_domain::readiness::Thresholds;
+use fleet_domain::price::Table;
+use fleet_domain::readiness::{StuckKind, Thresholds};
 use fleet_domain::{AgentKey, Mono, Now, TenantId};
 use fleet_proto::convert::Hello;
 use jiff::tz::TimeZone;
 
 use crate::clock::LocalDay;
 use crate::meters::{Dropped, Meters};
-use crate::store::handle::Sink;
-use crate::store::{Booked, Loaded, Numbered, WindowWrite};
+use crate::store::handle::{BudgetJob, Sink};
+use crate::store::{Booked, BudgetWrite, Loaded, Numbered, Spent, WindowWrite};
 use answers::since;
 use limits::{Limits, Taken};
 use readers::Readers;
 use streams::Streams;
 
 pub use answers::{Ask, Day, HostMeter, HostRow, Listing, Rows, Snapshot, Status};
+pub use budget::{Budget, Decisions};
 pub use readers::{Cut, Delta, Follow, TooMany, Watch};
 pub use streams::{SidecarDrops, SidecarInfo};
-pub use task::{HubHandle, Stopped, run};
+pub use task::{HubHandle, Kept, Stopped, run};
 
 /// What happened.
 #[derive(Debug)]
@@ -64,6 +70,15 @@ pub enum Input {
         tenant: TenantId,
         readings: Vec<Reading>,
     },
+    /// What the budget's file says, or what is wrong with it.
+    BudgetFile {
+        path: String,
+        read: Result<Option<Config>, String>,
+    },
+    /// What responses cost from now on.
+    Prices(Arc<Table>),
+    /// A month's spending by the ledger, before anything that is booked after it was asked for.
+    Spent(Result<Vec<Spent>, String>),
     /// Usage that is durable.
     Booked(Vec<Booked>),
 }
@@ -81,6 +96,7 @@ pub struct Hub {
     removed: Vec<(AgentKey, u64)>,
     hosts_told: Vec<HostRow>,
     limits: Limits,
+    budget: Budget,
 }
 
 impl Hub {
@@ -100,9 +116,12 @@ impl Hub {
         for WindowWrite { tenant, reading } in loaded.windows {
             limits.restore(tenant, reading);
         }
+        let mut budget = Budget::new(zone.clone());
+        budget.restore(loaded.budget, now.wall);
         Self {
             fleet,
             limits,
+            budget,
             streams: Streams::default(),
             readers: Readers::default(),
             day: LocalDay::new(zone),
@@ -131,12 +150,27 @@ impl Hub {
                 self.meters.observations.add(1);
                 self.apply(Event::Observed { reporter, observation }, now);
             }
-            Input::Planes { reporter, planes } => self.apply(Event::Planes { reporter, planes }, now),
+            Input::Planes { reporter, planes } => {
+                self.apply(Event::Planes { reporter, planes }, now);
+                self.budget.rostered(self.rosters(), now.wall);
+            }
             Input::SidecarDropped { reporter, reason, count } => {
                 self.streams.dropped(reporter, reason, count);
             }
             Input::Limits { tenant, readings } => self.limits_told(&tenant, readings, now),
+            Input::BudgetFile { path, read } => {
+                let writes = self.budget.file(path, read, now.wall);
+                self.keep_budget(writes);
+                for (_, standing) in self.limits.standings(now.wall) {
+                    self.budget.told(&standing.reading, now.wall);
+                }
+            }
+            Input::Prices(table) => self.budget.prices(table),
+            Input::Spent(spent) => self.budget.spent(spent, now.wall),
             Input::Booked(booked) => {
+                for one in &booked {
+                    self.budget.booked(one, now.wall);
+                }
                 for Booked { owner, change } in booked {
                     self.apply(Event::Used { key: owner, change }, now);
                 }
@@ -146,6 +180,8 @@ impl Hub {
 
     fn limits_told(&mut self, tenant: &TenantId, readings: Vec<Reading>, now: Now) {
         for reading in readings {
+            let writes = self.budget.told(&reading, now.wall);
+            self.keep_budget(writes);
             let kept = match self.limits.take(tenant, reading, now.wall) {
                 Taken::News(reading) => self.sink.put_window(WindowWrite { tenant: tenant.clone(), reading }),
                 Taken::Known => true,
@@ -157,8 +193,34 @@ impl Hub {
         }
     }
 
+    /// Class and account by session, of every roster that is known.
+    fn rosters(&self) -> BTreeMap<String, Rostered> {
+        let agents = self.fleet.hosts().flat_map(|(_, _, host)| &host.planes.roster.agents);
+        let rostered =
+            |entry: &RosterEntry| Rostered { class: entry.class.clone(), account: entry.account.clone() };
+        agents.map(|entry| (entry.name.to_string(), rostered(entry))).collect()
+    }
+
+    fn keep_budget(&self, writes: Vec<BudgetWrite>) {
+        if !writes.is_empty() && !self.sink.put_budget(BudgetJob { writes, done: None }) {
+            self.meters.drop_one(Dropped::Budget);
+        }
+    }
+
+    /// An agent that stands at its limit says so for its whole account.
+    fn limit_hit(&mut self, transition: &Transition, now: Now) {
+        if transition.kind == Some(StuckKind::UsageLimit) {
+            let until = transition.evidence.iter().filter_map(|evidence| evidence.until).max();
+            if let Some(until) = until {
+                self.budget.stuck(&transition.key, now.wall_of(until));
+            }
+        }
+    }
+
     /// Time passed.
     pub fn tick(&mut self, now: Now) {
+        let expired = self.budget.tick(now.wall);
+        self.keep_budget(expired);
         self.apply(Event::Tick, now);
     }
 
@@ -169,7 +231,10 @@ impl Hub {
     fn apply(&mut self, event: Event, now: Now) {
         for effect in self.fleet.apply(event, now) {
             match effect {
-                Effect::Transition(transition) => self.tell(transition),
+                Effect::Transition(transition) => {
+                    self.limit_hit(&transition, now);
+                    self.tell(transition);
+                }
                 Effect::Changed { key, .. } => {
                     if self.readers.has_watchers() {
                         self.changed.insert(key);

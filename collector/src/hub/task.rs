@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use fleet_domain::AgentKey;
 use fleet_domain::fleet::{AgentView, Unresolved};
 use fleet_domain::limits::Standing;
+use fleet_domain::{AgentKey, Wall};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::{Ask, Day, Follow, Hub, Input, Listing, Rows, Snapshot, Status, TooMany, Watch};
+use super::{Ask, Budget, Day, Follow, Hub, Input, Listing, Rows, Snapshot, Status, TooMany, Watch};
 use crate::clock::Clock;
-use crate::store::Whose;
+use crate::store::handle::{BudgetJob, Sink};
+use crate::store::{BudgetWrite, Whose};
 
 /// Events that wait for the hub; beyond it streams wait.
 const INPUT_QUEUE: usize = 256;
@@ -23,6 +24,25 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the collector is shutting down")]
 pub struct Stopped;
+
+/// Whether what the budget's owner wrote is durable.
+#[derive(Debug)]
+pub enum Kept {
+    Nothing,
+    Waits(oneshot::Receiver<()>),
+    /// The store is too far behind to take it.
+    Full,
+}
+
+impl Kept {
+    fn by(sink: &Sink, writes: Vec<BudgetWrite>) -> Self {
+        if writes.is_empty() {
+            return Self::Nothing;
+        }
+        let (done, waits) = oneshot::channel();
+        if sink.put_budget(BudgetJob { writes, done: Some(done) }) { Self::Waits(waits) } else { Self::Full }
+    }
+}
 
 #[derive(Clone)]
 pub struct HubHandle {
@@ -90,6 +110,21 @@ impl HubHandle {
 
     pub async fn scrape(&self) -> Result<Snapshot, Stopped> {
         self.ask(|reply| Ask::Scrape { reply }).await
+    }
+
+    /// Has the budget's owner do something. What it writes is on its way to the disk when this answers; [`Kept`] says when
+    /// it is there.
+    pub async fn budget<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Budget, Wall) -> (T, Vec<BudgetWrite>) + Send + 'static,
+    ) -> Result<(T, Kept), Stopped> {
+        let act = |reply: oneshot::Sender<(T, Kept)>| {
+            Ask::Budget(Box::new(move |budget, sink, now| {
+                let (answer, writes) = act(budget, now.wall);
+                drop(reply.send((answer, Kept::by(sink, writes))));
+            }))
+        };
+        self.ask(act).await
     }
 
     pub async fn ping(&self) -> Result<(), Stopped> {

@@ -1,6 +1,7 @@
 //! What readers ask: agents, one agent, changes, events, the collector itself. Each handler asks the hub or the store
 //! and puts the answer into words of the wire.
 
+mod budget;
 mod changes;
 mod events;
 mod listing;
@@ -20,6 +21,8 @@ use fleet_proto::pb::fleet_service_server::{FleetService, FleetServiceServer};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+
+pub use budget::BudgetRpc;
 
 use crate::hub::{Day, HostRow, HubHandle, Listing, Rows, Stopped};
 use crate::meters::Meters;

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::handle::{Ack, Question, Sink, StoreHandle, UsageJob, queues};
+use fleet_domain::Wall;
+use fleet_domain::price::Table;
+
+use super::handle::{Ack, BudgetJob, Question, Sink, StoreHandle, UsageJob, queues};
 use super::{AuxiliaryWrite, Numbered, Store, StoreError, WindowWrite, Write};
 use crate::chain::chain;
 use crate::clock::Clock;
@@ -68,6 +71,8 @@ pub fn start(
         usage: Some(queues.usage),
         transitions: Some(queues.transitions),
         windows: Some(queues.windows),
+        budget: Some(queues.budget),
+        done: Vec::new(),
         questions: Some(queues.questions),
         end: Some(end),
         writes: Vec::new(),
@@ -98,11 +103,14 @@ struct Actor {
     usage: Option<mpsc::Receiver<UsageJob>>,
     transitions: Option<mpsc::Receiver<Numbered>>,
     windows: Option<mpsc::Receiver<WindowWrite>>,
+    budget: Option<mpsc::Receiver<BudgetJob>>,
     questions: Option<mpsc::Receiver<Question>>,
     end: Option<oneshot::Receiver<()>>,
     /// What the next transaction holds, and who waits for each.
     writes: Vec<Write>,
     acks: Vec<Option<mpsc::Sender<Ack>>>,
+    /// Who waits for the transaction as a whole.
+    done: Vec<oneshot::Sender<()>>,
     rows: usize,
     retry: Option<Retry>,
 }
@@ -113,6 +121,7 @@ enum Wake {
     Usage(Option<UsageJob>),
     Transition(Option<Numbered>),
     Window(Option<WindowWrite>),
+    Budget(Option<BudgetJob>),
     Prune,
     End,
 }
@@ -130,6 +139,15 @@ impl Actor {
                 Wake::Transition(None) => self.transitions = None,
                 Wake::Question(None) => self.questions = None,
                 Wake::Window(None) => self.windows = None,
+                Wake::Budget(None) => self.budget = None,
+                Wake::Budget(Some(job)) => {
+                    self.hold(job);
+                    self.flush_if_well().await;
+                }
+                Wake::Question(Some(Question::Spent(since, table))) => {
+                    self.flush_if_well().await;
+                    self.tell_spent(since, &table).await;
+                }
                 Wake::Window(Some(window)) => {
                     self.keep(Write::Window(window));
                     self.flush_if_well().await;
@@ -159,6 +177,7 @@ impl Actor {
         self.usage.is_some()
             || self.transitions.is_some()
             || self.windows.is_some()
+            || self.budget.is_some()
             || self.questions.is_some()
     }
 
@@ -171,6 +190,7 @@ impl Actor {
             question = receive(&mut self.questions) => Wake::Question(question),
             numbered = receive(&mut self.transitions), if room => Wake::Transition(numbered),
             window = receive(&mut self.windows), if room => Wake::Window(window),
+            job = receive(&mut self.budget), if room => Wake::Budget(job),
             job = receive(&mut self.usage), if room => Wake::Usage(job),
             _ = prune.tick() => Wake::Prune,
             () = ended(&mut self.end) => Wake::End,
@@ -184,6 +204,8 @@ impl Actor {
                 self.keep(Write::Transition(numbered));
             } else if let Some(window) = self.windows.as_mut().and_then(|queue| queue.try_recv().ok()) {
                 self.keep(Write::Window(window));
+            } else if let Some(job) = self.budget.as_mut().and_then(|queue| queue.try_recv().ok()) {
+                self.hold(job);
             } else if let Some(job) = self.usage.as_mut().and_then(|queue| queue.try_recv().ok()) {
                 self.take(job);
             } else {
@@ -196,6 +218,22 @@ impl Actor {
         self.rows += 1 + job.write.batch.records.len();
         self.writes.push(Write::Usage(job.write));
         self.acks.push(Some(job.acks));
+    }
+
+    fn hold(&mut self, job: BudgetJob) {
+        for write in job.writes {
+            self.keep(Write::Budget(write));
+        }
+        self.done.extend(job.done);
+    }
+
+    /// What was booked before is in it; what is booked from now on is told after it.
+    async fn tell_spent(&mut self, since: Wall, table: &Table) {
+        let spent = self.store.spent(since, table).map_err(|error| {
+            self.meters.store_errors.add(1);
+            chain(&error)
+        });
+        let _ = self.hub.send(Input::Spent(spent)).await;
     }
 
     fn keep(&mut self, write: Write) {
@@ -234,6 +272,9 @@ impl Actor {
 
     fn acknowledge(&mut self) {
         self.rows = 0;
+        for done in self.done.drain(..) {
+            let _ = done.send(());
+        }
         for (write, acks) in self.writes.drain(..).zip(self.acks.drain(..)) {
             if let (Write::Usage(write), Some(acks)) = (write, acks) {
                 self.meters.usage_records.add(write.batch.records.len() as u64);
@@ -270,6 +311,11 @@ impl Actor {
             Question::Summed(asked, after, limit, reply) => {
                 drop(reply.send(self.store.summed(&asked.0, &asked.1, &after, limit)));
             }
+            // Answered to the hub by whoever called.
+            Question::Spent(..) => {}
+            Question::BudgetLog(since, changes, limit, reply) => {
+                drop(reply.send(self.store.budget_log(since, changes, limit)));
+            }
             // Answered by `auxiliary`, which also tells the register.
             Question::Auxiliary(..) => {}
             Question::Skip(past, count, reply) => drop(reply.send(self.store.skip_to_latest(&past, count))),
@@ -300,6 +346,7 @@ impl Actor {
         self.usage.iter_mut().for_each(mpsc::Receiver::close);
         self.transitions.iter_mut().for_each(mpsc::Receiver::close);
         self.windows.iter_mut().for_each(mpsc::Receiver::close);
+        self.budget.iter_mut().for_each(mpsc::Receiver::close);
         self.questions.iter_mut().for_each(mpsc::Receiver::close);
     }
 

@@ -8,7 +8,9 @@ use fleet_domain::price::Table;
 use fleet_domain::report::Question;
 
 use super::sqlite::Sqlite;
-use super::{Booked, Loaded, Numbered, Past, Place, SourceKey, Store, StoreError, Summed, Write};
+use super::{
+    Booked, Loaded, LogEntry, Numbered, Past, Place, SourceKey, Spent, Store, StoreError, Summed, Write,
+};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk(Arc<AtomicBool>);
@@ -65,6 +67,14 @@ impl Store for Flaky {
         limit: u32,
     ) -> Result<Summed, StoreError> {
         self.inner.summed(question, table, after, limit)
+    }
+
+    fn spent(&mut self, since: Wall, table: &Table) -> Result<Vec<Spent>, StoreError> {
+        self.inner.spent(since, table)
+    }
+
+    fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
+        self.inner.budget_log(since, changes, limit)
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

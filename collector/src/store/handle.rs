@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use fleet_domain::Wall;
 use fleet_domain::price::Table;
 use fleet_domain::report::Question as UsageQuestion;
 
-use super::{AuxiliaryWrite, Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite, WindowWrite};
+use super::{
+    AuxiliaryWrite, BudgetWrite, LogEntry, Numbered, Past, Place, SourceKey, StoreError, Summed, UsageWrite,
+    WindowWrite,
+};
 
 /// Batches that wait for the thread, of all streams together.
 const USAGE_QUEUE: usize = 32;
@@ -15,6 +19,8 @@ const USAGE_QUEUE: usize = 32;
 const TRANSITION_QUEUE: usize = 8_192;
 /// Windows of accounts that wait for it: as many as there may be.
 const WINDOW_QUEUE: usize = 512;
+/// Decisions that wait for it; who asks waits too.
+const BUDGET_QUEUE: usize = 4_096;
 const QUESTION_QUEUE: usize = 64;
 
 /// To the store, for streams and queries.
@@ -30,6 +36,14 @@ pub struct StoreHandle {
 pub struct Sink {
     transitions: mpsc::Sender<Numbered>,
     windows: mpsc::Sender<WindowWrite>,
+    budget: mpsc::Sender<BudgetJob>,
+}
+
+/// What a change of the budget writes, all of it or nothing, and who waits until it is durable.
+#[derive(Debug)]
+pub struct BudgetJob {
+    pub writes: Vec<BudgetWrite>,
+    pub done: Option<oneshot::Sender<()>>,
 }
 
 /// A batch, and where its acknowledgement goes. That channel must have room for all that its stream has under way.
@@ -49,6 +63,9 @@ pub(super) enum Question {
     Cursor(SourceKey, oneshot::Sender<Result<Option<Vec<u8>>, StoreError>>),
     Page(Past, u64, u32, oneshot::Sender<Result<Vec<Numbered>, StoreError>>),
     Summed(Box<(UsageQuestion, Arc<Table>)>, Place, u32, oneshot::Sender<Result<Summed, StoreError>>),
+    /// Answered to the hub, in the order of what it is told of new records.
+    Spent(Wall, Arc<Table>),
+    BudgetLog(Wall, bool, u32, oneshot::Sender<Result<Vec<LogEntry>, StoreError>>),
     /// Answered once it is durable.
     Auxiliary(AuxiliaryWrite, oneshot::Sender<Result<(), StoreError>>),
     Skip(Past, u32, oneshot::Sender<Result<u64, StoreError>>),
@@ -84,6 +101,20 @@ impl StoreHandle {
         limit: u32,
     ) -> Result<Summed, Unavailable> {
         self.ask(|reply| Question::Summed(Box::new((question, table)), after, limit, reply)).await
+    }
+
+    /// Has the hub told what was spent since then, before anything that is booked later.
+    pub async fn tell_spent(&self, since: Wall, table: Arc<Table>) -> Result<(), Unavailable> {
+        self.questions.send(Question::Spent(since, table)).await.map_err(|_| Unavailable::Closed)
+    }
+
+    pub async fn budget_log(
+        &self,
+        since: Wall,
+        changes: bool,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, Unavailable> {
+        self.ask(|reply| Question::BudgetLog(since, changes, limit, reply)).await
     }
 
     /// Books what telemetry told; durable when this returns.
@@ -130,10 +161,15 @@ impl Sink {
         self.windows.try_send(write).is_ok()
     }
 
+    /// As [`Self::put`].
+    pub fn put_budget(&self, job: BudgetJob) -> bool {
+        self.budget.try_send(job).is_ok()
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(room: usize) -> (Self, mpsc::Receiver<Numbered>) {
         let (transitions, receiver) = mpsc::channel(room);
-        (Self { transitions, windows: mpsc::channel(1).0 }, receiver)
+        (Self { transitions, windows: mpsc::channel(1).0, budget: mpsc::channel(1).0 }, receiver)
     }
 }
 
@@ -142,6 +178,7 @@ pub(super) struct Queues {
     pub(super) usage: mpsc::Receiver<UsageJob>,
     pub(super) transitions: mpsc::Receiver<Numbered>,
     pub(super) windows: mpsc::Receiver<WindowWrite>,
+    pub(super) budget: mpsc::Receiver<BudgetJob>,
     pub(super) questions: mpsc::Receiver<Question>,
     pub(super) trouble: watch::Sender<Option<Arc<str>>>,
 }
@@ -150,6 +187,7 @@ pub(super) fn queues(description: Arc<str>) -> (StoreHandle, Sink, Queues) {
     let (usage, usage_queue) = mpsc::channel(USAGE_QUEUE);
     let (transitions, transition_queue) = mpsc::channel(TRANSITION_QUEUE);
     let (windows, window_queue) = mpsc::channel(WINDOW_QUEUE);
+    let (budget, budget_queue) = mpsc::channel(BUDGET_QUEUE);
     let (questions, question_queue) = mpsc::channel(QUESTION_QUEUE);
     let (trouble_sender, trouble) = watch::channel(None);
     let handle = StoreHandle { usage, questions, trouble, description };
@@ -157,8 +195,9 @@ pub(super) fn queues(description: Arc<str>) -> (StoreHandle, Sink, Queues) {
         usage: usage_queue,
         transitions: transition_queue,
         windows: window_queue,
+        budget: budget_queue,
         questions: question_queue,
         trouble: trouble_sender,
     };
-    (handle, Sink { transitions, windows }, queues)
+    (handle, Sink { transitions, windows, budget }, queues)
 }

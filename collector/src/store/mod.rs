@@ -1,4 +1,4 @@
-//! What must survive: the usage ledger, cursors, transitions, windows of accounts.
+//! What must survive: the usage ledger, cursors, transitions, windows of accounts, the budget's tasks and log.
 //!
 //! [`Store`] is what a database has to do, `sqlite` does it in a file, `conformance` checks whoever does it. The
 //! [`actor`] owns the one connection on a thread of its own, groups what waits into transactions and holds
@@ -20,6 +20,7 @@ mod telemetry_laws;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fleet_domain::budget::amount::Used;
 use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
@@ -38,6 +39,8 @@ pub const KEEP_WINDOWS: Duration = Duration::from_secs(90 * 24 * 3600);
 pub const KEEP_JOINS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// So many agents are restored at most, those of the latest activity.
 pub const MAX_RESTORED: u32 = 10_000;
+/// So many of the budget's rows are restored at most, tasks last and of them the latest.
+pub const MAX_TASKS: u32 = 30_000;
 
 /// A place that keeps what it was given. It is called from one thread, and blocks.
 pub trait Store: Send {
@@ -68,6 +71,12 @@ pub trait Store: Send {
         limit: u32,
     ) -> Result<Summed, StoreError>;
 
+    /// What was spent since then, by agent, model and five minutes, at the table's prices.
+    fn spent(&mut self, since: Wall, table: &Table) -> Result<Vec<Spent>, StoreError>;
+
+    /// What was changed of the budget, and decided unless only changes are wanted; the latest first.
+    fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError>;
+
     /// Lets go of what is past its time; answers how many rows.
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError>;
 }
@@ -85,6 +94,7 @@ pub enum Write {
     Usage(UsageWrite),
     Transition(Numbered),
     Window(WindowWrite),
+    Budget(BudgetWrite),
     Auxiliary(AuxiliaryWrite),
 }
 
@@ -143,6 +153,73 @@ pub struct WindowWrite {
     pub reading: Reading,
 }
 
+/// What is kept of the budget.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BudgetWrite {
+    Put(BudgetRow),
+    Drop(RowKind, String),
+    Log(LogEntry),
+}
+
+/// A value as the wire writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BudgetRow {
+    pub kind: RowKind,
+    pub key: String,
+    pub at: Wall,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    Task,
+    Setting,
+    Authorization,
+    /// What was learned of a window: the amount that makes it full.
+    Capacity,
+}
+
+impl RowKind {
+    pub const ALL: [Self; 4] = [Self::Task, Self::Setting, Self::Authorization, Self::Capacity];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Setting => "setting",
+            Self::Authorization => "authorization",
+            Self::Capacity => "capacity",
+        }
+    }
+
+    /// `None` for a kind of a later version, which is left alone.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Who did what to the budget, or what it decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    pub at: Wall,
+    pub who: String,
+    pub what: String,
+    pub decision: bool,
+    pub subject: String,
+    pub detail: String,
+}
+
+/// What one agent spent on one model in one stretch of five minutes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spent {
+    pub agent: AgentKey,
+    /// As the sidecar told it; empty where it did not.
+    pub account: String,
+    pub runtime: String,
+    pub model: String,
+    pub at: Wall,
+    pub used: Used,
+}
+
 /// A transition with its place in the order of all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numbered {
@@ -163,6 +240,7 @@ pub struct Loaded {
     /// Of the last transition.
     pub last_seq: u64,
     pub windows: Vec<WindowWrite>,
+    pub budget: Vec<BudgetRow>,
 }
 
 /// A place in the ledger's order; the default is before its beginning.

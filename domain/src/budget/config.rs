@@ -239,10 +239,18 @@ impl Config {
         self.accounts.iter().find(|account| account.name == name)
     }
 
+    /// The account that somebody means who may not know its name: one of that name, else the only one of that provider.
+    pub fn called(&self, name: &str) -> Option<&Account> {
+        self.account(name).or_else(|| {
+            let mut of = self.accounts.iter().filter(|account| account.provider == name);
+            of.next().filter(|_| of.next().is_none())
+        })
+    }
+
     /// The one account that an agent's spending belongs to: the one the agent is named in, then the one the roster
     /// names, then the one its class is named in, then the only one there is.
     pub fn account_of(&self, agent: &str, class: &str, told: Option<&str>) -> Option<&Account> {
-        let told = || self.account(told?);
+        let told = || self.called(told?);
         let class =
             || (!class.is_empty()).then(|| self.accounts.iter().find(|one| one.classes.contains(class)));
         let named = self.accounts.iter().find(|one| one.agents.contains(agent));

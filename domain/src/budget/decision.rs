@@ -125,6 +125,10 @@ impl Reason {
             Self::NoAccount => "no_account",
         }
     }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
 }
 
 /// Where a task's estimate comes from.

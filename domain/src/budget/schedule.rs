@@ -3,6 +3,7 @@
 //! Days, weeks and months are those of the calendar, so that a reset at nine stays at nine when the clocks change;
 //! hours are hours.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::civil::DateTime;
@@ -46,6 +47,21 @@ impl Every {
             Self::Exact(span) => span,
             Self::Days(days) => Duration::from_secs(days.unsigned_abs() * 86_400),
             Self::Months(months) => Duration::from_secs(months.unsigned_abs() * 30 * 86_400),
+        }
+    }
+}
+
+/// As [`Every::parse`] reads it.
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(span) if span.as_secs().is_multiple_of(3_600) => {
+                write!(f, "{}h", span.as_secs() / 3_600)
+            }
+            Self::Exact(span) if span.as_secs().is_multiple_of(60) => write!(f, "{}m", span.as_secs() / 60),
+            Self::Exact(span) => write!(f, "{}s", span.as_secs()),
+            Self::Days(days) => write!(f, "{days}d"),
+            Self::Months(months) => write!(f, "{months}mo"),
         }
     }
 }
@@ -295,6 +311,13 @@ mod tests {
         assert_eq!(told(week), ("2026-11-16T00:00:00Z".into(), "2026-11-23T00:00:00Z".into()));
         let month = Period::Month.around(at("2026-02-10T12:00:00Z"), &TimeZone::UTC);
         assert_eq!(told(month), ("2026-02-01T00:00:00Z".into(), "2026-03-01T00:00:00Z".into()));
+    }
+
+    #[test]
+    fn a_span_is_written_as_it_is_read() {
+        for text in ["5h", "90m", "7d", "1mo", "36h"] {
+            assert_eq!(Every::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

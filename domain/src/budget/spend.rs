@@ -87,6 +87,17 @@ impl Book {
         self.joined = joined;
     }
 
+    /// Everybody who spent; what is told of one may be told anew.
+    pub fn payers(&self) -> &[Payer] {
+        &self.payers
+    }
+
+    /// Class and account are the roster's to say, which may come later than what was spent.
+    pub fn retell(&mut self, tell: impl Fn(&mut Payer)) {
+        self.payers.iter_mut().for_each(tell);
+        self.places = self.payers.iter().cloned().zip(0..).collect();
+    }
+
     /// All of it, in the order of time.
     pub fn entries(&self) -> impl Iterator<Item = (Wall, &Payer, Used)> {
         self.spent.iter().filter_map(|((at, place), used)| {

@@ -1,6 +1,7 @@
 //! What is known of one session: the latest from each vantage, its roster entry, its unit, its standing, its usage.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::ids::{AgentKey, RuntimeName, SocketName};
 use crate::observation::{
@@ -34,6 +35,9 @@ pub(super) struct Slot {
     pub(super) seen: Observation,
 }
 
+/// By then the host's sidecar has listed every session twice.
+const LISTED_BY: Duration = Duration::from_secs(12);
+
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) roster: Option<RosterEntry>,
@@ -53,6 +57,8 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     /// When an unmanaged agent that left is forgotten.
     pub(super) forget_at: Option<Mono>,
+    /// Until when the word of its own sidecar, which is gone, stands, where the host's has not seen the session.
+    pub(super) stands_until: Option<Mono>,
     /// The deadlines that this entry has in the fleet's queue.
     pub(super) planned: Vec<Mono>,
 }
@@ -78,6 +84,7 @@ impl Entry {
             transitions: BTreeMap::new(),
             generation: 0,
             forget_at: None,
+            stands_until: None,
             planned: Vec::new(),
         }
     }
@@ -86,6 +93,7 @@ impl Entry {
         if let Some(runtime) = &seen.runtime {
             self.runtime = Some(runtime.clone());
         }
+        self.stands_until = None;
         let slot = Some(Slot { reporter, connected: true, stopped: false, at: now, seen });
         match vantage {
             Vantage::Host => self.host_slot = slot,
@@ -96,6 +104,22 @@ impl Entry {
     /// What outlives the session: totals, counts, standing. Everything seen is dropped.
     pub(super) fn retire(self) -> Self {
         Self { book: self.book, transitions: self.transitions, standing: self.standing, ..Self::new() }
+    }
+
+    /// The agent's own sidecar is gone, while the host's, which lists every session, has none of this name: soon it would
+    /// have.
+    pub(super) fn doubt(&mut self, now: Mono) {
+        let silent = self.agent_slot.as_ref().is_some_and(|slot| !slot.connected);
+        if silent && self.host_slot.is_none() {
+            self.stands_until = Some(now.plus(LISTED_BY));
+        }
+    }
+
+    /// Drops what does not stand any more.
+    pub(super) fn drop_doubtful(&mut self, now: Mono) {
+        if self.stands_until.is_some_and(|until| until <= now) {
+            (self.stands_until, self.agent_slot) = (None, None);
+        }
     }
 
     /// True where this entry heard from that reporter.

@@ -216,8 +216,13 @@ impl Fleet {
         {
             (entry.up, entry.stopped) = (false, clean);
         }
+        let host_is_up = self.hosts.get(&(tenant.clone(), host.clone())).is_some_and(|host| host.up);
         for key in self.keys_of(&tenant, &host) {
-            if self.agents.get_mut(&key).is_some_and(|entry| entry.disconnect(reporter, clean)) {
+            let Some(entry) = self.agents.get_mut(&key) else { continue };
+            if entry.disconnect(reporter, clean) {
+                if vantage == Vantage::Agent && host_is_up {
+                    entry.doubt(now.mono);
+                }
                 self.touch(&key, now, effects);
             }
         }
@@ -263,6 +268,7 @@ impl Fleet {
         for at in entry.planned.drain(..) {
             self.deadlines.remove(&(at, key.clone()));
         }
+        entry.drop_doubtful(now.mono);
         if entry.is_over(now) {
             if let Some(entry) = self.agents.remove(key) {
                 *self.absent_entry(key.clone()) = entry.retire();
@@ -275,7 +281,13 @@ impl Fleet {
         if let Some(transition) = entry.settle(key, &verdict, now) {
             effects.push(Effect::Transition(transition));
         }
-        let deadlines = verdict.next.as_ref().map(|next| next.at).into_iter().chain(entry.forget_at);
+        let deadlines = verdict
+            .next
+            .as_ref()
+            .map(|next| next.at)
+            .into_iter()
+            .chain(entry.forget_at)
+            .chain(entry.stands_until);
         for at in deadlines {
             entry.planned.push(at);
             self.deadlines.insert((at, key.clone()));

@@ -158,6 +158,7 @@ pub(super) fn of<'a>(
             unit: entry.unit.as_ref(),
             session_exists: pane_alive.map(|alive| alive || matches!(signals.pane, PaneSignal::Dead { .. })),
             runtime_seen: seen.and_then(|seen| seen.runtime.as_ref()),
+            model_seen: seen.and_then(|seen| seen.model.as_deref()),
         }),
         model: seen.and_then(|seen| seen.model.as_deref()),
         conversation: seen.and_then(|seen| seen.conversation.as_ref()),

@@ -68,6 +68,7 @@ fn planes(names: &[&str]) -> HostPlanes {
                     socket: socket.clone(),
                     account: None,
                     runs_a_shell: false,
+                    deviations: Vec::new(),
                 })
                 .collect(),
         },
@@ -120,6 +121,23 @@ fn a_session_is_seen_works_and_dies_each_change_told_once() {
         40,
     );
     assert_eq!(transitions(&gone), [(Some(State::Available), State::Dead)]);
+}
+
+#[test]
+fn what_only_a_sidecar_that_left_has_seen_is_gone_once_the_hosts_would_have_listed_it() {
+    let mut fleet = connected();
+    fleet.apply(Event::Planes { reporter: R, planes: planes(&["a"]) }, now(0));
+    let own = ReporterId(77);
+    connect(&mut fleet, own, Vantage::Agent, 10);
+    observe(&mut fleet, own, seen("a", NativeState::Busy), 20);
+    fleet.apply(Event::Disconnected { reporter: own, clean: true }, now(30));
+    assert_eq!(states(&fleet, 40), [("a".to_owned(), State::Working)]);
+    let told = fleet.apply(Event::Tick, now(12_030));
+    assert_eq!(transitions(&told), [(Some(State::Working), State::Dead)]);
+    // One that comes back is believed at once.
+    connect(&mut fleet, own, Vantage::Agent, 13_000);
+    observe(&mut fleet, own, seen("a", NativeState::Busy), 13_010);
+    assert_eq!(states(&fleet, 30_000)[0].1, State::Working);
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Provenance {
 
 impl Provenance {
     pub const ALL: [Self; 4] = [Self::Provider, Self::User, Self::Estimated, Self::Unknown];
+
+    /// As [`Self::as_str`] says it.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
 }
 
 impl fmt::Display for Provenance {

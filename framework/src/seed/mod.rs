@@ -176,6 +176,15 @@ pub fn plan_with(home: &Home, bin: &Path, var: impl Fn(&str) -> Option<PathBuf>)
     Ok(plan)
 }
 
+/// Where everything that the framework owns stands in this home.
+///
+/// # Errors
+/// When a directory cannot be named in a unit.
+pub fn paths(home: &Home, bin: &Path) -> Result<Vec<PathBuf>, SeedError> {
+    let owned = owned::files(home, bin, crate::home::variable)?;
+    Ok(owned.into_iter().map(|file| home.root.join(file.path)).collect())
+}
+
 fn present(path: &Path) -> Result<Option<Vec<u8>>, SeedError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -2,6 +2,8 @@
 //! are bounded. Writing cannot fail.
 
 mod agent;
+mod budget;
+mod budget_state;
 mod limits;
 mod observation;
 mod report;
@@ -11,6 +13,11 @@ mod usage;
 mod usage_report;
 
 pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
+pub use budget::{
+    ask_from_pb, ask_to_pb, authorization_from_pb, authorization_to_pb, setting_from_pb, setting_to_pb,
+    task_from_pb, task_to_pb, verdict_from_pb, verdict_to_pb,
+};
+pub use budget_state::{budget_from_pb, budget_to_pb, window_from_pb, window_to_pb};
 pub use limits::{readings_from_pb, readings_to_pb, standings_from_pb, standings_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
 pub use report::{Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, report_from_pb, report_to_pb};
@@ -36,5 +43,7 @@ pub(crate) fn bounded(field: &'static str, count: usize, limit: usize) -> Result
     if count > limit { Err(Invalid::TooMany { field, count, limit }) } else { Ok(()) }
 }
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Observations and a host's planes.
 
+use fleet_domain::drift::{Deviation, Kind};
 use fleet_domain::ids::{AgentName, RuntimeName, SessionId, SocketName};
 use fleet_domain::observation::{
     Beat, Evidence, HostPlanes, Native, NativeState, Observation, Pane, Process, RosterEntry, RosterPlane,
@@ -218,6 +219,7 @@ pub fn planes_to_pb(planes: &HostPlanes) -> pb::HostPlanes {
                     socket: entry.socket.as_str().to_owned(),
                     account: text(&entry.account),
                     runs_a_shell: entry.runs_a_shell,
+                    deviations: entry.deviations.iter().map(deviation_to_pb).collect(),
                 })
                 .collect(),
         }),
@@ -291,7 +293,18 @@ fn entry_from_pb(entry: &pb::RosterEntry) -> Result<RosterEntry, Invalid> {
         socket: SocketName::new(&entry.socket),
         account: some(&entry.account),
         runs_a_shell: entry.runs_a_shell,
+        // A kind of a newer sender's is none that could be shown.
+        deviations: entry.deviations.iter().filter_map(deviation_from_pb).collect(),
     })
+}
+
+fn deviation_to_pb(deviation: &Deviation) -> pb::Deviation {
+    pb::Deviation { kind: deviation.kind.as_str().to_owned(), detail: deviation.detail.clone() }
+}
+
+fn deviation_from_pb(deviation: &pb::Deviation) -> Option<Deviation> {
+    let kind = Kind::parse(&deviation.kind)?;
+    Some(Deviation { kind, detail: text::clean(&deviation.detail, MAX_LINE) })
 }
 
 fn socket_from_pb(plane: &pb::SocketPlane) -> SocketPlane {

@@ -401,7 +401,7 @@ pub struct RosterPlane {
     #[prost(message, repeated, tag = "3")]
     pub agents: ::prost::alloc::vec::Vec<RosterEntry>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RosterEntry {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -419,6 +419,19 @@ pub struct RosterEntry {
     pub account: ::prost::alloc::string::String,
     #[prost(bool, tag = "8")]
     pub runs_a_shell: bool,
+    /// What its files on the host have otherwise than they should.
+    #[prost(message, repeated, tag = "9")]
+    pub deviations: ::prost::alloc::vec::Vec<Deviation>,
+}
+/// One way in which an agent's files are not what they should be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deviation {
+    /// Name of the kind of drift, such as env.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// One line for people; never a value of the environment.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SystemdPlane {
@@ -2430,6 +2443,1335 @@ pub mod fleet_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "fleet.v1.FleetService";
     impl<T> tonic::server::NamedService for FleetServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckBudgetRequest {
+    #[prost(string, tag = "1")]
+    pub class: ::prost::alloc::string::String,
+    /// The session's name; empty where nobody has been chosen yet.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Empty: the dearest that the ladder knows.
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    /// Empty: any that serves.
+    #[prost(string, tag = "4")]
+    pub account: ::prost::alloc::string::String,
+    /// In tokens; absent: what was learned, else the budget's default.
+    #[prost(uint64, optional, tag = "5")]
+    pub estimate_tokens: ::core::option::Option<u64>,
+    /// Faster than evenly, as far as it was authorized.
+    #[prost(bool, tag = "6")]
+    pub urgent: bool,
+    #[prost(string, tag = "7")]
+    pub mission: ::prost::alloc::string::String,
+    /// The task's name, the asker's own; asking again with it is the same task.
+    #[prost(string, tag = "8")]
+    pub task: ::prost::alloc::string::String,
+    /// Hold a place where it is admitted; otherwise the answer is only told.
+    #[prost(bool, tag = "9")]
+    pub hold: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckBudgetResponse {
+    #[prost(message, optional, tag = "1")]
+    pub verdict: ::core::option::Option<BudgetVerdict>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetVerdict {
+    #[prost(enumeration = "BudgetDecision", tag = "1")]
+    pub decision: i32,
+    /// A closed list of words: fits, authorized, no_budget, paused, limit_hit, window_full, ceiling, concurrency,
+    /// ahead_of_pace, too_large, price_unknown, no_account.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub estimate: ::core::option::Option<BudgetEstimate>,
+    /// Of a queued task: when to ask again, where that can be told.
+    #[prost(int64, optional, tag = "6")]
+    pub until_unix_ms: ::core::option::Option<i64>,
+    #[prost(message, repeated, tag = "7")]
+    pub figures: ::prost::alloc::vec::Vec<BudgetFigure>,
+    /// Pace would hold it back, and the budget does not enforce it; empty otherwise.
+    #[prost(string, tag = "8")]
+    pub advice: ::prost::alloc::string::String,
+    /// The task's name, where a place is held.
+    #[prost(string, tag = "9")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "10")]
+    pub expires_unix_ms: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetEstimate {
+    #[prost(uint64, tag = "1")]
+    pub projected_tokens: u64,
+    #[prost(uint64, tag = "2")]
+    pub reserved_tokens: u64,
+    /// given, learned or default.
+    #[prost(string, tag = "3")]
+    pub basis: ::prost::alloc::string::String,
+}
+/// One figure that decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetFigure {
+    #[prost(string, tag = "1")]
+    pub what: ::prost::alloc::string::String,
+    /// share, tokens, usd or tasks.
+    #[prost(string, tag = "2")]
+    pub unit: ::prost::alloc::string::String,
+    #[prost(double, tag = "3")]
+    pub used: f64,
+    #[prost(double, tag = "4")]
+    pub held: f64,
+    #[prost(double, tag = "5")]
+    pub needed: f64,
+    #[prost(double, tag = "6")]
+    pub limit: f64,
+    #[prost(string, tag = "7")]
+    pub provenance: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBudgetRequest {
+    /// The reader's time zone by name, for today; empty is the collector's.
+    #[prost(string, tag = "1")]
+    pub zone: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetBudgetResponse {
+    #[prost(int64, tag = "1")]
+    pub at_unix_ms: i64,
+    /// False: there is no budget file.
+    #[prost(bool, tag = "2")]
+    pub configured: bool,
+    #[prost(bool, tag = "3")]
+    pub enforce: bool,
+    #[prost(message, repeated, tag = "4")]
+    pub accounts: ::prost::alloc::vec::Vec<BudgetAccount>,
+    #[prost(message, repeated, tag = "5")]
+    pub windows: ::prost::alloc::vec::Vec<BudgetWindow>,
+    #[prost(message, repeated, tag = "6")]
+    pub ceilings: ::prost::alloc::vec::Vec<BudgetCeiling>,
+    #[prost(message, repeated, tag = "7")]
+    pub authorizations: ::prost::alloc::vec::Vec<BudgetAuthorization>,
+    #[prost(message, repeated, tag = "8")]
+    pub typical: ::prost::alloc::vec::Vec<BudgetTypical>,
+    /// The file that is in force.
+    #[prost(string, tag = "9")]
+    pub file: ::prost::alloc::string::String,
+    /// What is wrong with the file as it stands now, a mistake a line; the one in force is the last good one.
+    #[prost(string, tag = "10")]
+    pub file_error: ::prost::alloc::string::String,
+    #[prost(bool, tag = "11")]
+    pub paused: bool,
+    /// The ledger is still being read after a start.
+    #[prost(bool, tag = "12")]
+    pub reading: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAccount {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    /// subscription or api.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub running: u32,
+    /// 0: as many as there are.
+    #[prost(uint32, tag = "5")]
+    pub concurrency: u32,
+    /// The provider lets nothing through until then.
+    #[prost(int64, optional, tag = "6")]
+    pub stuck_until_unix_ms: ::core::option::Option<i64>,
+    #[prost(message, optional, tag = "7")]
+    pub forecast: ::core::option::Option<BudgetForecast>,
+}
+/// In tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetForecast {
+    #[prost(uint64, tag = "1")]
+    pub typical_day: u64,
+    #[prost(uint64, tag = "2")]
+    pub month: u64,
+    #[prost(uint32, tag = "3")]
+    pub days_known: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAmount {
+    /// Whole tokens, or 10⁻¹² US dollars.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// tokens or usd.
+    #[prost(string, tag = "2")]
+    pub unit: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetUsed {
+    #[prost(uint64, tag = "1")]
+    pub tokens: u64,
+    #[prost(uint64, tag = "2")]
+    pub pico_usd: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetWindow {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub window: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub length_ms: u64,
+    #[prost(int64, optional, tag = "4")]
+    pub begins_unix_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "5")]
+    pub resets_unix_ms: ::core::option::Option<i64>,
+    #[prost(string, tag = "6")]
+    pub resets_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "7")]
+    pub limit: ::core::option::Option<BudgetAmount>,
+    #[prost(string, tag = "8")]
+    pub limit_by: ::prost::alloc::string::String,
+    /// A share; absent where nobody knows.
+    #[prost(double, optional, tag = "9")]
+    pub used: ::core::option::Option<f64>,
+    #[prost(string, tag = "10")]
+    pub used_by: ::prost::alloc::string::String,
+    /// By our own ledger.
+    #[prost(message, optional, tag = "11")]
+    pub ours: ::core::option::Option<BudgetUsed>,
+    /// Of the figure that `used` rests on.
+    #[prost(int64, optional, tag = "12")]
+    pub at_unix_ms: ::core::option::Option<i64>,
+    #[prost(bool, tag = "13")]
+    pub stale: bool,
+    #[prost(message, optional, tag = "14")]
+    pub held: ::core::option::Option<BudgetUsed>,
+    #[prost(double, tag = "15")]
+    pub held_share: f64,
+    /// Tokens that make it full, learned.
+    #[prost(double, optional, tag = "16")]
+    pub capacity_tokens: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "17")]
+    pub pace: ::core::option::Option<BudgetPace>,
+    /// Spent by our ledger since the figure that `used` rests on.
+    #[prost(message, optional, tag = "18")]
+    pub since: ::core::option::Option<BudgetUsed>,
+}
+/// Shares of the limit; rates are shares a second.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BudgetPace {
+    #[prost(double, tag = "1")]
+    pub remaining: f64,
+    #[prost(double, tag = "2")]
+    pub even: f64,
+    #[prost(double, tag = "3")]
+    pub target: f64,
+    #[prost(double, tag = "4")]
+    pub actual: f64,
+    /// Infinite where nothing is left and something is used.
+    #[prost(double, tag = "5")]
+    pub ratio: f64,
+    #[prost(double, tag = "6")]
+    pub allowance: f64,
+    #[prost(double, tag = "7")]
+    pub left_today: f64,
+    #[prost(int64, optional, tag = "8")]
+    pub exhausted_unix_ms: ::core::option::Option<i64>,
+    #[prost(int64, tag = "9")]
+    pub earliest_unix_ms: i64,
+    #[prost(int64, optional, tag = "10")]
+    pub latest_unix_ms: ::core::option::Option<i64>,
+    #[prost(bool, tag = "11")]
+    pub before_reset: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetCeiling {
+    /// tenant, provider, account, class, agent or model.
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// day, week or month.
+    #[prost(string, tag = "3")]
+    pub per: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub soft: ::core::option::Option<BudgetAmount>,
+    #[prost(message, optional, tag = "5")]
+    pub hard: ::core::option::Option<BudgetAmount>,
+    #[prost(uint32, tag = "6")]
+    pub concurrency: u32,
+    #[prost(int64, tag = "7")]
+    pub begins_unix_ms: i64,
+    #[prost(int64, tag = "8")]
+    pub ends_unix_ms: i64,
+    #[prost(message, optional, tag = "9")]
+    pub used: ::core::option::Option<BudgetUsed>,
+    #[prost(message, optional, tag = "10")]
+    pub held: ::core::option::Option<BudgetUsed>,
+    #[prost(uint32, tag = "11")]
+    pub tasks: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetAuthorization {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub tokens: u64,
+    #[prost(uint64, tag = "3")]
+    pub drawn: u64,
+    #[prost(int64, tag = "4")]
+    pub until_unix_ms: i64,
+    /// Who said so.
+    #[prost(string, tag = "5")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "6")]
+    pub at_unix_ms: i64,
+}
+/// What tasks of a class on a model needed, in tokens; an empty model is any.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetTypical {
+    #[prost(string, tag = "1")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub median: u64,
+    #[prost(uint64, tag = "4")]
+    pub p90: u64,
+    #[prost(uint32, tag = "5")]
+    pub tasks: u32,
+}
+/// What is absent is as the file says.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetSetting {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub window: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub limit: ::core::option::Option<BudgetAmount>,
+    /// A share.
+    #[prost(double, optional, tag = "4")]
+    pub used: ::core::option::Option<f64>,
+    #[prost(int64, tag = "5")]
+    pub used_at_unix_ms: i64,
+    #[prost(int64, optional, tag = "6")]
+    pub reset_unix_ms: ::core::option::Option<i64>,
+    /// Such as 5h, 7d, 1mo; empty with a reset: it resets once.
+    #[prost(string, tag = "7")]
+    pub every: ::prost::alloc::string::String,
+    /// A time zone's name; empty is UTC.
+    #[prost(string, tag = "8")]
+    pub zone: ::prost::alloc::string::String,
+    #[prost(bool, tag = "9")]
+    pub rolling: bool,
+    /// In milliseconds; of a window that resets once or rolls.
+    #[prost(uint64, tag = "10")]
+    pub length_ms: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetWindowRequest {
+    #[prost(message, optional, tag = "1")]
+    pub setting: ::core::option::Option<BudgetSetting>,
+    /// Everything that was set of this window is taken back.
+    #[prost(bool, tag = "2")]
+    pub unset: bool,
+    /// Who says so; the collector adds the user that it was told by.
+    #[prost(string, tag = "3")]
+    pub by: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetWindowResponse {
+    /// As it stands now; absent where nothing is known of it any more.
+    #[prost(message, optional, tag = "1")]
+    pub window: ::core::option::Option<BudgetWindow>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthorizeRequest {
+    #[prost(message, optional, tag = "1")]
+    pub authorization: ::core::option::Option<BudgetAuthorization>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthorizeResponse {
+    #[prost(message, optional, tag = "1")]
+    pub authorization: ::core::option::Option<BudgetAuthorization>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetTask {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub mission: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub account: ::prost::alloc::string::String,
+    /// admitted, started, ended, expired or timed_out.
+    #[prost(string, tag = "8")]
+    pub stage: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "9")]
+    pub estimate: ::core::option::Option<BudgetEstimate>,
+    /// Held beside the tokens, in 10⁻¹² US dollars; 0 where no price is known.
+    #[prost(uint64, tag = "10")]
+    pub price_pico_usd: u64,
+    #[prost(message, optional, tag = "11")]
+    pub actual: ::core::option::Option<BudgetUsed>,
+    #[prost(int64, tag = "12")]
+    pub admitted_unix_ms: i64,
+    #[prost(int64, optional, tag = "13")]
+    pub started_unix_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "14")]
+    pub ended_unix_ms: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartTaskRequest {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// The session that works on it; empty is the one it was admitted for.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartTaskResponse {
+    #[prost(message, optional, tag = "1")]
+    pub task: ::core::option::Option<BudgetTask>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndTaskRequest {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// What it used, where the ledger cannot see it.
+    #[prost(uint64, optional, tag = "2")]
+    pub tokens: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndTaskResponse {
+    #[prost(message, optional, tag = "1")]
+    pub task: ::core::option::Option<BudgetTask>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTasksRequest {
+    /// Only this one; empty is all that are known.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// 0 is all.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTasksResponse {
+    /// Those that something is held for, then those that are over, the latest first.
+    #[prost(message, repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<BudgetTask>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBudgetLogRequest {
+    #[prost(int64, tag = "1")]
+    pub since_unix_ms: i64,
+    /// 0 is a thousand.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// Only changes, without decisions.
+    #[prost(bool, tag = "3")]
+    pub changes: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBudgetLogResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<BudgetLogEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetLogEntry {
+    #[prost(int64, tag = "1")]
+    pub at_unix_ms: i64,
+    #[prost(string, tag = "2")]
+    pub who: ::prost::alloc::string::String,
+    /// set, unset, authorize, budget, start, end, or a decision's word.
+    #[prost(string, tag = "3")]
+    pub what: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BudgetDecision {
+    Unspecified = 0,
+    Admit = 1,
+    Downgrade = 2,
+    Reroute = 3,
+    Queue = 4,
+    Refuse = 5,
+}
+impl BudgetDecision {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BUDGET_DECISION_UNSPECIFIED",
+            Self::Admit => "BUDGET_DECISION_ADMIT",
+            Self::Downgrade => "BUDGET_DECISION_DOWNGRADE",
+            Self::Reroute => "BUDGET_DECISION_REROUTE",
+            Self::Queue => "BUDGET_DECISION_QUEUE",
+            Self::Refuse => "BUDGET_DECISION_REFUSE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BUDGET_DECISION_UNSPECIFIED" => Some(Self::Unspecified),
+            "BUDGET_DECISION_ADMIT" => Some(Self::Admit),
+            "BUDGET_DECISION_DOWNGRADE" => Some(Self::Downgrade),
+            "BUDGET_DECISION_REROUTE" => Some(Self::Reroute),
+            "BUDGET_DECISION_QUEUE" => Some(Self::Queue),
+            "BUDGET_DECISION_REFUSE" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod budget_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Money: whether the budget lasts, and whether a task may start now. Shares are parts of a limit: 0 is none, 1 all of it.
+    #[derive(Debug, Clone)]
+    pub struct BudgetServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> BudgetServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BudgetServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BudgetServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// May this task start now? Where it is asked to hold a place and the answer admits, the place is durable on return.
+        pub async fn check_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckBudgetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/CheckBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "CheckBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every window, ceiling, authorization and forecast at this moment.
+        pub async fn get_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/GetBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "GetBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What its owner says of a window, or takes back.
+        pub async fn set_window(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetWindowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetWindowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/SetWindow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "SetWindow"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets an account go faster than evenly, by so much and until then.
+        pub async fn authorize(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AuthorizeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuthorizeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/Authorize",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "Authorize"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn start_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartTaskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartTaskResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/StartTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "StartTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn end_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndTaskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndTaskResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/EndTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "EndTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_tasks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTasksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/ListTasks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "ListTasks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes and decisions, the latest first.
+        pub async fn list_budget_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBudgetLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetLogResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleet.v1.BudgetService/ListBudgetLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleet.v1.BudgetService", "ListBudgetLog"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod budget_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BudgetServiceServer.
+    #[async_trait]
+    pub trait BudgetService: std::marker::Send + std::marker::Sync + 'static {
+        /// May this task start now? Where it is asked to hold a place and the answer admits, the place is durable on return.
+        async fn check_budget(
+            &self,
+            request: tonic::Request<super::CheckBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckBudgetResponse>,
+            tonic::Status,
+        >;
+        /// Every window, ceiling, authorization and forecast at this moment.
+        async fn get_budget(
+            &self,
+            request: tonic::Request<super::GetBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBudgetResponse>,
+            tonic::Status,
+        >;
+        /// What its owner says of a window, or takes back.
+        async fn set_window(
+            &self,
+            request: tonic::Request<super::SetWindowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetWindowResponse>,
+            tonic::Status,
+        >;
+        /// Lets an account go faster than evenly, by so much and until then.
+        async fn authorize(
+            &self,
+            request: tonic::Request<super::AuthorizeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuthorizeResponse>,
+            tonic::Status,
+        >;
+        async fn start_task(
+            &self,
+            request: tonic::Request<super::StartTaskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartTaskResponse>,
+            tonic::Status,
+        >;
+        async fn end_task(
+            &self,
+            request: tonic::Request<super::EndTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::EndTaskResponse>, tonic::Status>;
+        async fn list_tasks(
+            &self,
+            request: tonic::Request<super::ListTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTasksResponse>,
+            tonic::Status,
+        >;
+        /// Changes and decisions, the latest first.
+        async fn list_budget_log(
+            &self,
+            request: tonic::Request<super::ListBudgetLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetLogResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Money: whether the budget lasts, and whether a task may start now. Shares are parts of a limit: 0 is none, 1 all of it.
+    #[derive(Debug)]
+    pub struct BudgetServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BudgetServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BudgetServiceServer<T>
+    where
+        T: BudgetService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/fleet.v1.BudgetService/CheckBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckBudgetSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::CheckBudgetRequest>
+                    for CheckBudgetSvc<T> {
+                        type Response = super::CheckBudgetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::check_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/GetBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBudgetSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::GetBudgetRequest>
+                    for GetBudgetSvc<T> {
+                        type Response = super::GetBudgetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::get_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/SetWindow" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetWindowSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::SetWindowRequest>
+                    for SetWindowSvc<T> {
+                        type Response = super::SetWindowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetWindowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::set_window(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetWindowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/Authorize" => {
+                    #[allow(non_camel_case_types)]
+                    struct AuthorizeSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::AuthorizeRequest>
+                    for AuthorizeSvc<T> {
+                        type Response = super::AuthorizeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AuthorizeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::authorize(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AuthorizeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/StartTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartTaskSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::StartTaskRequest>
+                    for StartTaskSvc<T> {
+                        type Response = super::StartTaskResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::start_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/EndTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndTaskSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::EndTaskRequest>
+                    for EndTaskSvc<T> {
+                        type Response = super::EndTaskResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::end_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/ListTasks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTasksSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ListTasksRequest>
+                    for ListTasksSvc<T> {
+                        type Response = super::ListTasksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTasksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::list_tasks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTasksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleet.v1.BudgetService/ListBudgetLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBudgetLogSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ListBudgetLogRequest>
+                    for ListBudgetLogSvc<T> {
+                        type Response = super::ListBudgetLogResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBudgetLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::list_budget_log(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBudgetLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BudgetServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "fleet.v1.BudgetService";
+    impl<T> tonic::server::NamedService for BudgetServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -5,6 +5,7 @@ mod agent;
 mod discovery;
 mod hooks;
 mod planes;
+mod recovery;
 mod remember;
 mod rules;
 mod screen;
@@ -79,6 +80,9 @@ pub(crate) struct Watcher {
     link: Option<Sender>,
     sample: Interval,
     names: watch::Sender<Vec<String>>,
+    keeper: Option<recovery::Keeper>,
+    /// Units in place that are not the shipped ones.
+    units_differ: Vec<String>,
     units: mpsc::Receiver<SystemdPlane>,
     petted: Instant,
     /// When memory is next given back.
@@ -114,6 +118,13 @@ impl Watcher {
         let (names, receiver) = watch::channel(Vec::new());
         let units =
             if config.vantage == Vantage::Host { units::follow(receiver) } else { mpsc::channel(1).1 };
+        let units_differ = if config.vantage == Vantage::Host {
+            recovery::units_that_differ(&config.home)
+        } else {
+            Vec::new()
+        };
+        let policy = config.recovery.filter(|_| config.vantage == Vantage::Host);
+        let keeper = policy.map(recovery::Keeper::new);
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
@@ -134,6 +145,8 @@ impl Watcher {
             link: None,
             sample,
             names,
+            units_differ,
+            keeper,
             units,
             petted: Instant::now(),
             thrift: Instant::now() + SETTLED,

@@ -2,7 +2,7 @@
 
 use fleet_adapters::{host, roster_file};
 use fleet_domain::SocketName;
-use fleet_domain::observation::{RosterEntry, RosterPlane, SocketPlane, SocketState};
+use fleet_domain::observation::{RosterEntry, RosterPlane, SocketPlane, SocketState, Vantage};
 
 use super::Watcher;
 
@@ -19,7 +19,12 @@ impl Watcher {
                     roster.agents.retain(|agent| agent.name == *own);
                     roster.agents.shrink_to_fit();
                 }
-                let plane = roster_file::plane(&self.config.roster, &roster, &self.config.host);
+                let mut plane = roster_file::plane(&self.config.roster, &roster, &self.config.host);
+                if self.config.vantage == Vantage::Host {
+                    for entry in &mut plane.agents {
+                        entry.deviations = self.deviations(&roster, entry);
+                    }
+                }
                 self.roster = Some(roster);
                 plane
             }

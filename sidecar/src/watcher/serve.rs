@@ -88,6 +88,7 @@ impl Watcher {
             memory::give_back();
             self.thrift = now + THRIFT;
         }
+        self.recover();
         self.list_if_due(now);
     }
 

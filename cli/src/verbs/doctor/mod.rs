@@ -57,23 +57,27 @@ impl Check {
         Self { name, level, says: safe(says.as_ref()).into_owned(), remedy: None }
     }
 
-    fn ok(name: &'static str, says: impl AsRef<str>) -> Self {
+    pub(crate) fn ok(name: &'static str, says: impl AsRef<str>) -> Self {
         Self::new(name, Level::Ok, says)
     }
 
-    fn info(name: &'static str, says: impl AsRef<str>) -> Self {
+    pub(crate) fn info(name: &'static str, says: impl AsRef<str>) -> Self {
         Self::new(name, Level::Info, says)
     }
 
-    fn warn(name: &'static str, says: impl AsRef<str>) -> Self {
+    pub(crate) fn warn(name: &'static str, says: impl AsRef<str>) -> Self {
         Self::new(name, Level::Warn, says)
     }
 
-    fn fail(name: &'static str, says: impl AsRef<str>) -> Self {
+    pub(crate) fn fail(name: &'static str, says: impl AsRef<str>) -> Self {
         Self::new(name, Level::Fail, says)
     }
 
-    fn remedy(mut self, remedy: impl AsRef<str>) -> Self {
+    pub(crate) fn failed(&self) -> bool {
+        self.level == Level::Fail
+    }
+
+    pub(crate) fn remedy(mut self, remedy: impl AsRef<str>) -> Self {
         self.remedy = Some(safe(remedy.as_ref()).into_owned());
         self
     }
@@ -93,7 +97,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     checks.extend(places::checks(&home));
     checks.extend(sockets::checks(&roster));
     checks.extend(signals::checks(&home));
-    let failed = checks.iter().any(|check| check.level == Level::Fail);
+    let failed = checks.iter().any(Check::failed);
     if args.json {
         output::json(&List::new("DoctorReport", checks), true)?;
     } else {
@@ -102,7 +106,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     if failed { Err(Failure::silent(Code::Failure)) } else { Ok(()) }
 }
 
-fn text(checks: &[Check], colour: bool) -> String {
+pub(crate) fn text(checks: &[Check], colour: bool) -> String {
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for check in checks {

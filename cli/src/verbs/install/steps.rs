@@ -64,7 +64,7 @@ pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted) -> Outcome {
         return Ok(());
     }
     Err(Failure::new(Code::Failure, problems.join("\n"))
-        .next("the units are written and enabled; once this is put right: fleet install --units"))
+        .next("the units are written and enabled; once this is put right: fleet install"))
 }
 
 async fn agents_units(systemd: &Systemd, wanted: &Wanted, agent: &str, problems: &mut Vec<String>) {

@@ -43,6 +43,7 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         agents: agents.into_values().collect(),
         last_seq: last.map_or(0, unsigned),
         windows: super::windows::load(connection)?,
+        budget: super::budget::load(connection)?,
     })
 }
 

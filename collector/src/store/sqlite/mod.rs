@@ -2,6 +2,7 @@
 
 mod asked;
 mod auxiliary;
+mod budget;
 mod load;
 mod past;
 mod row;
@@ -23,8 +24,8 @@ use rusqlite::{
 };
 
 use super::{
-    Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, Numbered, Past, Place,
-    SourceKey, Store, StoreError, Summed, Write,
+    Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, LogEntry, Numbered, Past, Place,
+    SourceKey, Spent, Store, StoreError, Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -74,6 +75,10 @@ impl Sqlite {
                 Write::Usage(write) => usage::book(&transaction, &mut self.ids, &mut sums, write)?,
                 Write::Transition(numbered) => {
                     past::keep(&transaction, &mut self.ids, &mut sums, numbered)?;
+                    Vec::new()
+                }
+                Write::Budget(write) => {
+                    budget::keep(&transaction, write)?;
                     Vec::new()
                 }
                 Write::Auxiliary(write) => {
@@ -155,6 +160,14 @@ impl Store for Sqlite {
         asked::page(&self.connection, question, table, after, limit).map_err(self.failed("read usage"))
     }
 
+    fn spent(&mut self, since: Wall, table: &Table) -> Result<Vec<Spent>, StoreError> {
+        budget::spent(&self.connection, since, table).map_err(self.failed("read what was spent"))
+    }
+
+    fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
+        budget::log(&self.connection, since, changes, limit).map_err(self.failed("read the budget's log"))
+    }
+
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {
         let oldest = row::bucket(now.minus(KEEP_RECENT));
         let mut gone = self
@@ -163,6 +176,7 @@ impl Store for Sqlite {
             .map_err(self.failed("prune"))?;
         gone += auxiliary::prune(&self.connection, now.minus(KEEP_JOINS)).map_err(self.failed("prune"))?;
         gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
+        gone += budget::prune(&self.connection, now.minus(KEEP_TRANSITIONS)).map_err(self.failed("prune"))?;
         loop {
             let chunk = past::prune(&self.connection, now.minus(KEEP_TRANSITIONS), PRUNE_CHUNK)
                 .map_err(self.failed("prune"))?;

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -153,6 +153,30 @@ CREATE TABLE auxiliary (
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, key, id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// The budget: tasks and what owners said, each as the wire writes it; what was changed and decided, in order. Spending
+/// of a month is found by its time.
+const V5: &str = "
+CREATE TABLE budget (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX budget_by_time ON budget (at_ms);
+
+CREATE TABLE budget_log (
+    seq INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    decision INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX usage_by_time ON usage (at_ms);
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.

@@ -27,7 +27,7 @@ use super::standing::{Capacity, Fact, Setting};
 use meter::{Meter, Whose};
 use window::Window;
 
-pub use show::{Outlook, Overview, Room, Under};
+pub use show::{Outlook, Overview, Room, State, Under};
 
 /// Tasks that something is held for at once.
 pub const MAX_HELD: usize = 10_000;
@@ -52,6 +52,8 @@ pub struct Gate {
     /// Until when a provider lets nothing through.
     stuck: BTreeMap<String, Wall>,
     settings: BTreeMap<(String, String), Setting>,
+    /// Learned before a restart, by account and window: tokens that make it full.
+    amounts: BTreeMap<(String, String), f64>,
     authorizations: Vec<Authorization>,
     tasks: BTreeMap<String, Task>,
     /// Of tasks, those that something is held for, by when their time is out.
@@ -59,6 +61,7 @@ pub struct Gate {
     ended: BTreeSet<(Wall, String)>,
     /// By agent, in the order of their beginnings: from when to when an agent was on tasks of which account.
     stints: BTreeMap<String, Vec<Stint>>,
+    roster: BTreeMap<String, Rostered>,
     learned: Learned,
     /// Pico-dollars a token, by model: what the ledger saw, decayed, and what a price table says where it saw nothing.
     rates: BTreeMap<String, Rate>,
@@ -66,6 +69,13 @@ pub struct Gate {
     /// Which account a class or an agent had the last time.
     last: BTreeMap<(String, String), String>,
     made: u64,
+}
+
+/// What a roster says of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rostered {
+    pub class: String,
+    pub account: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,11 +140,31 @@ impl Gate {
         let settings: Vec<_> =
             self.settings.iter().map(|(at, setting)| (at.clone(), setting.clone())).collect();
         for ((account, window), setting) in settings {
+            if self.config.account(&account).is_some() {
+                self.say(&account, &window, Some(setting));
+            }
+        }
+        for ((account, window), tokens) in self.amounts.clone() {
             if let Some(window) = self.window_mut(&account, &window) {
-                window.set(Some(setting));
+                window.capacity = Capacity::known(Some(tokens));
             }
         }
         self.recount(now);
+    }
+
+    /// False where the window is not known, and nothing says how long it is.
+    fn say(&mut self, account: &str, name: &str, setting: Option<Setting>) -> bool {
+        if self.window_mut(account, name).is_none() {
+            let length = super::amount::parse_span(name.split('-').next().unwrap_or(name)).ok();
+            let scheduled = || Some(setting.as_ref()?.schedule.as_ref()?.length());
+            let Some(length) = length.or_else(scheduled).filter(|_| setting.is_some()) else { return false };
+            let window = Window::new(WindowSpec::told(name, length));
+            self.windows.entry(account.to_owned()).or_default().push(window);
+        }
+        if let Some(window) = self.window_mut(account, name) {
+            window.set(setting);
+        }
+        true
     }
 
     /// Meters and what is held, counted from the ledger and the tasks alone.
@@ -151,17 +181,54 @@ impl Gate {
         }
     }
 
+    /// Classes and accounts by agent, as the rosters say. Spending that was told before counts by them too.
+    pub fn rostered(&mut self, roster: BTreeMap<String, Rostered>, now: Wall) {
+        if self.roster == roster {
+            return;
+        }
+        self.roster = roster;
+        let roster = &self.roster;
+        self.book.retell(|payer| {
+            if let Some(rostered) = roster.get(&payer.agent) {
+                payer.class.clone_from(&rostered.class);
+                payer.account = rostered.account.clone().or(payer.account.take());
+            }
+        });
+        self.recount(now);
+    }
+
+    /// Who pays for what an agent spends on a model; `told` is the account that its sidecar named.
+    pub fn payer(&self, tenant: &str, agent: &str, model: &str, told: Option<&str>) -> Payer {
+        let rostered = self.roster.get(agent);
+        let account = rostered.and_then(|rostered| rostered.account.clone());
+        Payer {
+            tenant: tenant.to_owned(),
+            agent: agent.to_owned(),
+            class: rostered.map(|rostered| rostered.class.clone()).unwrap_or_default(),
+            task_account: None,
+            account: account.or_else(|| told.filter(|told| !told.is_empty()).map(str::to_owned)),
+            model: model.to_owned(),
+        }
+    }
+
+    /// The account that an agent's spending belongs to.
+    pub fn account_of(&self, agent: &str) -> Option<&str> {
+        let payer = self.payer("", agent, "", None);
+        let account = self.config.account_of(agent, &payer.class, payer.account.as_deref());
+        account.map(|account| account.name.as_str())
+    }
+
     /// Prices of a token in pico-dollars by model or word of one, for models that the ledger has not seen a price of.
     pub fn price(&mut self, listed: BTreeMap<String, f64>) {
         self.listed = listed;
     }
 
-    /// What a restart must know. The budget comes before it, by [`Gate::configure`], and the ledger after it, by
-    /// [`Gate::used`]: what is told of a started task's spending is counted from there anew.
+    /// What a restart must know; the ledger comes after it, by [`Gate::used`]: what a started task spent is counted from
+    /// there anew.
     pub fn restore(&mut self, kept: Kept, now: Wall) {
         for (account, window, setting) in kept.settings {
-            if let Some(window) = self.window_mut(&account, &window) {
-                window.set(Some(setting.clone()));
+            if self.config.account(&account).is_some() {
+                self.say(&account, &window, Some(setting.clone()));
             }
             self.settings.insert((account, window), setting);
         }
@@ -170,6 +237,7 @@ impl Gate {
             if let Some(window) = self.window_mut(&account, &window) {
                 window.capacity = Capacity::known(Some(tokens));
             }
+            self.amounts.insert((account, window), tokens);
         }
         let mut tasks = kept.tasks;
         tasks.sort_by(|a, b| (a.ended, &a.name).cmp(&(b.ended, &b.name)));
@@ -263,12 +331,14 @@ impl Gate {
 
     /// A runtime or a header told of a window.
     pub fn observe(&mut self, account: &str, window: &str, length: std::time::Duration, fact: Fact) {
-        let Some(known) = self.config.account(account).map(|account| account.name.clone()) else { return };
-        let windows = self.windows.entry(known).or_default();
+        let Some(known) = self.config.called(account).map(|account| account.name.clone()) else { return };
+        let account = known.as_str();
+        let windows = self.windows.entry(known.clone()).or_default();
         let name = WindowSpec::told(window, length).name;
         let place = windows.iter().position(|window| window.spec.name == name);
         let place = place.unwrap_or_else(|| {
-            windows.push(Window::new(WindowSpec::told(&name, length)));
+            let capacity = Capacity::known(self.amounts.get(&(known.clone(), name.clone())).copied());
+            windows.push(Window { capacity, ..Window::new(WindowSpec::told(&name, length)) });
             windows.len() - 1
         });
         if windows[place].provider.is_some_and(|before| fact.at < before.at) {
@@ -288,8 +358,8 @@ impl Gate {
 
     /// A provider lets nothing of the account through until then.
     pub fn stuck(&mut self, account: &str, until: Wall) {
-        if self.config.account(account).is_some() {
-            self.stuck.insert(account.to_owned(), until);
+        if let Some(account) = self.config.called(account) {
+            self.stuck.insert(account.name.clone(), until);
         }
     }
 
@@ -306,24 +376,14 @@ impl Gate {
     ) -> Result<(), Unknown> {
         self.known_account(account)?;
         let at = (account.to_owned(), window.to_owned());
-        if self.window_mut(account, window).is_none() {
-            let length = super::amount::parse_span(window).ok();
-            let length =
-                length.or(setting.as_ref().and_then(|setting| Some(setting.schedule.as_ref()?.length())));
-            let Some(length) = length.filter(|_| setting.is_some()) else {
-                let known = self.windows.get(account).into_iter().flatten();
-                let known = known.map(|window| window.spec.name.clone()).collect();
-                return Err(Unknown::Window {
-                    account: account.to_owned(),
-                    name: text::clean(window, 40),
-                    known,
-                });
-            };
-            let windows = self.windows.entry(account.to_owned()).or_default();
-            windows.push(Window::new(WindowSpec { name: window.to_owned(), ..WindowSpec::told("", length) }));
-        }
-        if let Some(window) = self.window_mut(account, window) {
-            window.set(setting.clone());
+        if !self.say(account, window, setting.clone()) {
+            let known = self.windows.get(account).into_iter().flatten();
+            let known = known.map(|window| window.spec.name.clone()).collect();
+            return Err(Unknown::Window {
+                account: account.to_owned(),
+                name: text::clean(window, 40),
+                known,
+            });
         }
         match setting {
             Some(setting) => drop(self.settings.insert(at, setting)),

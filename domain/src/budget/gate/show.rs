@@ -6,7 +6,8 @@ use crate::time::Wall;
 
 use super::super::amount::Used;
 use super::super::config::{Account, Ceiling};
-use super::super::learn::{Forecast, forecast};
+use super::super::decision::Authorization;
+use super::super::learn::{Forecast, Typical, forecast};
 use super::super::pace::{PARTS, Pace, Question, horizon, pace};
 use super::super::schedule::{Period, Stretch};
 use super::super::spend::Payer;
@@ -94,6 +95,21 @@ pub struct Overview {
     pub forecast: Vec<(String, Forecast)>,
 }
 
+/// The budget as a reader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub overview: Overview,
+    pub authorizations: Vec<Authorization>,
+    /// By class and model; an empty model is any.
+    pub typical: Vec<(String, String, Typical)>,
+    pub file: String,
+    /// What is wrong with the file as it stands; the one in force is the last good one.
+    pub file_error: String,
+    pub paused: bool,
+    /// The ledger is still being read after a start: nothing is admitted before.
+    pub reading: bool,
+}
+
 impl Gate {
     /// For a reader whose days are those of `zone`.
     pub fn overview(&mut self, zone: &TimeZone, now: Wall) -> Overview {
@@ -170,7 +186,7 @@ impl Gate {
             super::tasks::meter(meters, index, &ceiling.name);
         }
         let mut names: Vec<(usize, String)> = Vec::new();
-        for (_, payer, _) in book.entries() {
+        for payer in book.payers() {
             let whose = Whose::of(payer, config);
             for (index, ceiling) in config.ceilings.iter().enumerate() {
                 let name =
@@ -216,7 +232,7 @@ impl Gate {
     }
 
     /// Every kind of task that enough is known of.
-    pub fn typical(&self, now: Wall) -> Vec<(String, String, super::super::learn::Typical)> {
+    pub fn typical(&self, now: Wall) -> Vec<(String, String, Typical)> {
         let all = self.learned.all(now);
         all.map(|(class, model, typical)| (class.to_owned(), model.to_owned(), typical)).collect()
     }
