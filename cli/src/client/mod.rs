@@ -1,6 +1,7 @@
 //! The collector over its Unix socket. Every call has a limit, and an absent collector is told from a broken one.
 
 mod address;
+mod money;
 mod views;
 
 use std::io;
@@ -23,6 +24,7 @@ use tonic::{Code as Grpc, Status, Streaming};
 use crate::error::{Code, Failure};
 
 pub use address::Address;
+pub use money::{LogView, Money};
 pub use views::{CollectorStatus, EventView, HostView, Listing, Update};
 
 const CONNECT_LIMIT: Duration = Duration::from_millis(250);
@@ -68,6 +70,7 @@ pub const START_COLLECTOR: &str =
 pub struct Client {
     at: Address,
     inner: FleetServiceClient<Channel>,
+    channel: Channel,
 }
 
 impl Client {
@@ -88,8 +91,9 @@ impl Client {
             Err(_) => Err(broken(at, "does not answer")),
             Ok(Err(error)) => Err(broken(at, &Failure::of(Code::Unreachable, &error).message)),
             Ok(Ok(channel)) => {
-                let inner = FleetServiceClient::new(channel).max_decoding_message_size(MAX_QUERY_BYTES);
-                Ok(Self { at: at.clone(), inner })
+                let inner =
+                    FleetServiceClient::new(channel.clone()).max_decoding_message_size(MAX_QUERY_BYTES);
+                Ok(Self { at: at.clone(), inner, channel })
             }
         }
     }

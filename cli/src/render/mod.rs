@@ -6,6 +6,7 @@
 //! ```
 //! Every text passes [`words::safe`] on its way out.
 
+pub mod budget;
 pub mod checked;
 pub mod columns;
 pub mod explain;

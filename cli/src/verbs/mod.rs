@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod add;
+pub mod budget;
 pub mod capture;
 pub mod check;
 pub mod completion;
@@ -17,11 +18,13 @@ pub mod man;
 pub mod prices;
 pub mod ps;
 pub mod remove;
+pub mod report;
 pub mod roster;
 pub mod schema;
 pub mod screen;
 pub mod start;
 pub mod status;
+pub mod task;
 pub mod uninstall;
 pub mod up;
 pub mod update;

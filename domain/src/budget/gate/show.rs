@@ -1,5 +1,7 @@
 //! What people see of the budget: each window with its pace, each ceiling with its room.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
 use crate::time::Wall;
@@ -23,7 +25,7 @@ const DAYS: usize = 14;
 pub struct Outlook {
     pub account: String,
     pub window: String,
-    pub length: std::time::Duration,
+    pub length: Duration,
     pub standing: Standing,
     pub held: Used,
     /// Held, as a share of the limit.
@@ -145,23 +147,27 @@ impl Gate {
         let each = windows.map(|window| {
             let standing = window.standing(account, config, book, now);
             let asked = standing.stretch.zip(standing.used).map(|(stretch, used)| {
-                let horizon = horizon(window.spec.length)
-                    .min(stretch.begins.age_at(now).max(std::time::Duration::from_secs(1)));
-                let past = Stretch {
-                    begins: now.minus(horizon),
-                    ends: now.plus(std::time::Duration::from_millis(1)),
-                };
+                let begun = stretch.begins.age_at(now).max(Duration::from_secs(1));
                 let part =
                     Stretch { begins: stretch.begins.max(today.begins), ends: stretch.ends.min(today.ends) };
                 let used_today = window.within(account, config, book, part);
-                Question {
-                    window: stretch,
-                    used,
-                    parts: window.parts::<PARTS>(account, config, book, past, standing.limit),
-                    horizon,
-                    today,
-                    used_today: window.share(&standing, used_today).unwrap_or(0.0),
-                }
+                let known = window.share(&standing, used_today);
+                let (horizon, parts) = match known {
+                    Some(_) => {
+                        let horizon = horizon(window.spec.length).min(begun);
+                        let past =
+                            Stretch { begins: now.minus(horizon), ends: now.plus(Duration::from_millis(1)) };
+                        (horizon, window.parts::<PARTS>(account, config, book, past, standing.limit))
+                    }
+                    // What a token is of it nobody knows yet: the rate is that of the window so far.
+                    None => (begun, [used / PARTS as f64; PARTS]),
+                };
+                let day_of_it = || {
+                    let since = part.begins.age_at(now).as_secs_f64();
+                    used * (since / begun.as_secs_f64()).min(1.0)
+                };
+                let used_today = known.unwrap_or_else(day_of_it);
+                Question { window: stretch, used, parts, horizon, today, used_today }
             });
             Outlook {
                 account: account.to_owned(),

@@ -1,0 +1,162 @@
+//! `fleet report`: the register as Markdown, for people. The register stays the truth.
+
+use fleet_domain::Wall;
+use fleet_domain::budget::decision::Task;
+use fleet_domain::budget::gate::State;
+use fleet_domain::fleet::AgentView;
+use fleet_domain::report::{By, Question, Report};
+
+use super::budget::scene;
+use crate::app::Global;
+use crate::client::{Client, ClientError};
+use crate::clock;
+use crate::error::Outcome;
+use crate::output::{self, Screen};
+use crate::render::budget::percent;
+use crate::render::words::{count, safe};
+use crate::render::{Scene, is_agent};
+
+const EXAMPLES: &str = "\
+Examples:
+  fleet report --md > fleet.md     agents, windows, tasks and spend, for people";
+
+/// Write the register as Markdown: agents, windows, tasks, spend
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub struct Args {
+    /// As Markdown, which is the only form
+    #[arg(long)]
+    md: bool,
+}
+
+pub async fn run(args: Args, global: &Global) -> Outcome {
+    let Args { md: _ } = args;
+    let at = global.address()?;
+    let mut client = Client::connect(&at).await.map_err(ClientError::into_failure)?;
+    let (now, zone) = (clock::now().wall, clock::zone());
+    let day = clock::day_start(now, &zone);
+    let agents = client.list(day).await.map_err(ClientError::into_failure)?.agents;
+    let mut money = client.money();
+    let state = money.state(zone.iana_name().unwrap_or_default()).await?;
+    let tasks = money.tasks("", 100).await?;
+    let since = Wall(now.0 - 7 * 86_400_000);
+    let question = Question { since, by: [By::Model].into_iter().collect(), days: Vec::new() };
+    let spent = client.usage(&question).await.map_err(ClientError::into_failure)?;
+    output::data(&markdown(&agents, &state, &tasks, &spent, &scene(Screen::detect())))
+}
+
+/// No cell may end its row or its column.
+fn cell(text: &str) -> String {
+    let text = safe(text).replace('|', "\\|");
+    if text.is_empty() { "–".to_owned() } else { text }
+}
+
+fn table(out: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>) {
+    out.push_str(&format!("\n## {title}\n\n"));
+    if rows.is_empty() {
+        out.push_str("None.\n");
+        return;
+    }
+    out.push_str(&format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len())));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+}
+
+fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report, scene: &Scene) -> String {
+    let mut out = format!("# Fleet, {}\n", scene.now);
+    let agents = agents.iter().filter(|agent| is_agent(agent)).map(|agent| {
+        vec![
+            agent.name.clone(),
+            agent.state.as_str().to_owned(),
+            agent.class.clone().unwrap_or_default(),
+            agent.account.clone().unwrap_or_default(),
+            count(agent.tokens_today.total()),
+            agent.reason.clone(),
+        ]
+    });
+    table(
+        &mut out,
+        "Agents",
+        &["agent", "state", "class", "account", "tokens today", "why"],
+        agents.collect(),
+    );
+    let windows = state.overview.windows.iter().map(|window| {
+        let pace = window.pace.as_ref();
+        vec![
+            window.account.clone(),
+            window.window.clone(),
+            window.standing.used.map(percent).unwrap_or_default(),
+            pace.map(|pace| percent(pace.even)).unwrap_or_default(),
+            pace.map(|pace| format!("{:.2}", pace.ratio)).unwrap_or_default(),
+            pace.map(|pace| percent(pace.left_today)).unwrap_or_default(),
+            window.standing.stretch.map(|stretch| scene.time(stretch.ends)).unwrap_or_default(),
+            window.standing.used_by.as_str().to_owned(),
+        ]
+    });
+    let heads = ["account", "window", "used", "even", "pace", "left today", "resets", "provenance"];
+    table(&mut out, "Windows", &heads, windows.collect());
+    let tasks = tasks.iter().map(|task| {
+        vec![
+            task.name.clone(),
+            task.stage.as_str().to_owned(),
+            task.agent.clone(),
+            task.class.clone(),
+            task.mission.clone(),
+            task.model.clone(),
+            format!("{} ({})", count(task.estimate.projected), task.estimate.basis.as_str()),
+            count(task.actual.tokens),
+        ]
+    });
+    table(
+        &mut out,
+        "Tasks",
+        &["task", "stage", "agent", "class", "mission", "model", "projected", "actual"],
+        tasks.collect(),
+    );
+    let rows = spent.0.iter().map(|(group, sum)| {
+        let cost = sum.costs.known().map(|known| known.to_string()).unwrap_or_else(|| "unknown".to_owned());
+        vec![
+            group.model.clone().unwrap_or_default(),
+            sum.responses.to_string(),
+            count(sum.tokens.total()),
+            cost,
+        ]
+    });
+    table(
+        &mut out,
+        "Spend of seven days",
+        &["model", "responses", "tokens", "API-equivalent"],
+        rows.collect(),
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_domain::budget::gate::Gate;
+    use fleet_domain::readiness::State as Readiness;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn hostile_names_stay_in_their_cells() {
+        let state = State {
+            overview: Gate::default().overview(&TimeZone::UTC, samples::now()),
+            authorizations: Vec::new(),
+            typical: Vec::new(),
+            file: String::new(),
+            file_error: String::new(),
+            paused: false,
+            reading: false,
+        };
+        let agents = [samples::agent("a|b\n# c", Readiness::Working, 60)];
+        insta::assert_snapshot!(
+            "report_md",
+            markdown(&agents, &state, &[], &Report::default(), &samples::scene())
+        );
+    }
+}
