@@ -81,6 +81,8 @@ pub struct Config {
     pub roster: PathBuf,
     pub collector: PathBuf,
     pub interval: Duration,
+    /// How long nothing may come of a task.
+    pub progress: Duration,
     /// How agents that ended are started again; `None`: not at all.
     pub recovery: Option<Policy>,
     /// Said once the log is open.
@@ -99,6 +101,7 @@ impl Config {
             },
         };
         let (interval, warning) = home::heartbeat_interval();
+        let (progress, of_progress) = home::progress_threshold();
         let (pause, bad_pause) = home::recovery_pause(Policy::default().pause);
         Ok(Self {
             tenant: identity::tenant(),
@@ -114,7 +117,8 @@ impl Config {
             collector,
             recovery: (!options.no_recovery).then_some(Policy { pause, ..Policy::default() }),
             interval,
-            warnings: warning.into_iter().chain(bad_pause).collect(),
+            progress,
+            warnings: warning.into_iter().chain(of_progress).chain(bad_pause).collect(),
         })
     }
 

@@ -11,6 +11,7 @@ mod rules;
 mod screen;
 mod serve;
 mod servers;
+mod stand;
 mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,7 +20,7 @@ use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
-use super::discovery::{Discovered, EVERY, SELDOM};
+use super::discovery::{CLOSELY, Discovered, EVERY, SELDOM};
 use super::{Ended, Id, SETTLED, THRIFT, Watcher, rules};
 use crate::config::Config;
 use crate::usage::Owner;
@@ -103,7 +103,17 @@ impl Watcher {
             }
         }
         let targets = self.targets();
-        let every = if self.tells_itself() { SELDOM } else { EVERY };
+        let every = if self.tells_itself() {
+            SELDOM
+        } else if self
+            .agents
+            .values()
+            .any(|watched| watched.shows_alone() && !self.served_elsewhere(&watched.id))
+        {
+            CLOSELY
+        } else {
+            EVERY
+        };
         self.discovery.start(targets, screens, (now, every));
     }
 
@@ -403,6 +413,7 @@ impl Watcher {
             return;
         }
         watched.read_native();
+        watched.look_at_progress(self.config.progress, now);
         self.due.insert(id.clone());
         if watched.roster.is_none() || elsewhere {
             watched.writer = None;
