@@ -20,6 +20,7 @@ mod proc;
 mod ps;
 mod report;
 mod scan;
+mod seen;
 mod stage;
 mod stand_in;
 mod stats;
@@ -33,7 +34,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 7] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan"];
+const NAMES: [&str; 8] = ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "footprint" => footprint::measure(effort),
         "all-in" => all_in::measure(effort),
         "death" => death::measure(effort),
+        "seen" => seen::measure(effort),
         "ps" => ps::measure(effort),
         "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),
