@@ -94,6 +94,21 @@ pub fn environment(pid: u32, names: &[&str]) -> Vec<Option<PathBuf>> {
     found
 }
 
+/// The processor's time that a process used, as far as the kernel counts it, in clock ticks.
+pub fn used(pid: u32) -> Option<u64> {
+    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()? + ticks()?)
+}
+
+/// Clock ticks of a second.
+pub fn ticks_a_second() -> Option<u64> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)
+}
+
 /// A process and its descendants, parents first; bounded.
 pub fn tree(root: u32) -> Vec<Stat> {
     let mut queue = VecDeque::from([root]);
@@ -167,8 +182,7 @@ pub fn all() -> Vec<u32> {
 
 /// When a process began.
 pub fn started(stat: &Stat) -> Option<SystemTime> {
-    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
-    let ticks = u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)?;
+    let ticks = ticks_a_second()?;
     let boot = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?);
     let after_boot = Duration::from_millis(stat.start.checked_mul(1000)? / ticks);
     SystemTime::now().checked_sub(boot.saturating_sub(after_boot))
@@ -221,6 +235,7 @@ mod tests {
         assert!(open_files(me).iter().any(|path| path.ends_with("stat")));
         drop(file);
         assert!(started(&stat).unwrap() <= SystemTime::now());
+        assert!(used(me).is_some() && used(0).is_none());
         assert!(environment(me, &["PATH", "FLEET_NO_SUCH_VARIABLE"])[1].is_none());
     }
 

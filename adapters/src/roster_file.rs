@@ -45,9 +45,7 @@ pub fn plane(path: &Path, roster: &Roster, host: &HostId) -> RosterPlane {
         agents: roster
             .agents
             .iter()
-            .filter(|agent| {
-                agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(host.as_str()))
-            })
+            .filter(|agent| agent.is_on(host))
             .map(|agent| RosterEntry {
                 name: agent.name.clone(),
                 runtime: agent.runtime.clone(),

@@ -119,6 +119,30 @@ impl Verb {
     }
 }
 
+/// The one verb that people wait for, alone: describing every other to the parser takes longer than to parse it.
+#[derive(Debug, Parser)]
+#[command(name = "fleet", disable_help_subcommand = true)]
+struct Quick {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: QuickVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuickVerb {
+    Ps(ps::Args),
+}
+
+/// `fleet ps …`, where it is right; whatever else is said of it, help and mistakes, is for the whole parser.
+fn quick(args: impl Iterator<Item = std::ffi::OsString> + Clone) -> Option<App> {
+    if args.clone().nth(1)? != "ps" {
+        return None;
+    }
+    let Quick { global, verb: QuickVerb::Ps(args) } = Quick::try_parse_from(args).ok()?;
+    Some(App { global, verb: Verb::Ps(args) })
+}
+
 /// The whole command line, as parsed, completed and documented.
 pub fn command() -> clap::Command {
     App::command().help_template(HELP).mut_subcommands(|verb| verb.help_template(HELP))
@@ -126,8 +150,8 @@ pub fn command() -> clap::Command {
 
 pub fn main() -> ExitCode {
     complete::answer_shell();
-    let parsed = command().try_get_matches().and_then(|matches| App::from_arg_matches(&matches));
-    let app = match parsed {
+    let whole = || command().try_get_matches().and_then(|matches| App::from_arg_matches(&matches));
+    let app = match quick(std::env::args_os().collect::<Vec<_>>().into_iter()).map_or_else(whole, Ok) {
         Ok(app) => app,
         Err(error) => {
             // Nothing is left to be done where even this cannot be written.
@@ -284,6 +308,24 @@ mod tests {
             insta::assert_snapshot!(format!("help_{verb}"), help(&[verb], false));
         }
         insta::assert_snapshot!("help_ps_long", help(&["ps"], true));
+    }
+
+    #[test]
+    fn ps_alone_is_read_as_among_all_the_others() {
+        let words =
+            |line: &str| line.split(' ').map(std::ffi::OsString::from).collect::<Vec<_>>().into_iter();
+        for line in [
+            "fleet ps",
+            "fleet ps --json --collector unix:///x",
+            "fleet ps -o wide --state dead,stuck --no-headers",
+        ] {
+            let all = command().try_get_matches_from(words(line)).unwrap();
+            let all = App::from_arg_matches(&all).unwrap();
+            assert_eq!(format!("{:?}", quick(words(line)).unwrap()), format!("{all:?}"));
+        }
+        for line in ["fleet", "fleet pss", "fleet ps --help", "fleet ps --nope", "fleet usage"] {
+            assert!(quick(words(line)).is_none(), "{line}");
+        }
     }
 
     fn refused(args: &[&str]) -> String {

@@ -31,6 +31,7 @@ use crate::meters::Meters;
 use crate::notify;
 use crate::otlp::{self, Receiver};
 use crate::peer::{Guard, own_host, own_tenant};
+use crate::prices::Prices;
 use crate::query::{BudgetRpc, Query};
 use crate::store::actor;
 use crate::store::handle::StoreHandle;
@@ -210,16 +211,23 @@ impl Core {
         meters: &Arc<Meters>,
         open: impl FnOnce(&std::path::Path) -> Result<Box<dyn Store>, StoreError> + Send + 'static,
     ) -> Result<Self, AppError> {
-        let (path, now) = (config.store.clone(), clock.clone());
+        let (path, now, own) = (config.store.clone(), clock.clone(), config.files.prices.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let mut store = open(&path)?;
+            store.price_by(crate::prices::table(own));
             let loaded = store.load(now().wall)?;
             Ok::<_, StoreError>((store, loaded))
         });
         let (store, loaded) =
             opened.await.map_err(std::io::Error::from).map_err(start("open the store"))??;
         let (hub, queues) = HubHandle::new();
-        let started = actor::start(store, hub.inputs(), clock.clone(), meters.clone());
+        let started = actor::start(
+            store,
+            hub.inputs(),
+            clock.clone(),
+            meters.clone(),
+            Prices::new(config.files.prices.clone()),
+        );
         let actor::Started { handle, sink, end } = started.map_err(start("start the store's thread"))?;
         let zone = TimeZone::system();
         let mut owner = Hub::new(config.thresholds, loaded, sink, meters.clone(), zone, clock());

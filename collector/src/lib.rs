@@ -23,6 +23,7 @@ pub mod meters;
 pub mod notify;
 pub mod otlp;
 pub mod peer;
+pub mod prices;
 pub mod query;
 pub mod store;
 

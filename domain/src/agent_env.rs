@@ -45,13 +45,12 @@ pub fn merged(existing: Option<&str>, agent: &str, wanted: &[Wanted]) -> String 
     let text = existing.map_or(header, str::to_owned);
     let mut out = String::with_capacity(text.len() + 256);
     let mut written: Vec<&str> = Vec::new();
-    let mut lines = lines(&text).into_iter().peekable();
-    while let Some(line) = lines.next() {
-        if line.raw.trim_end() == FROM_ROSTER
-            && lines.peek().is_some_and(|next| owned(next, wanted).is_some())
+    let mut rest = lines(&text).into_iter().peekable();
+    while let Some(line) = rest.next() {
+        if line.raw.trim_end() == FROM_ROSTER && rest.peek().is_some_and(|next| owned(next, wanted).is_some())
         {
             // Written again with the line that it belongs to.
-            let gone = lines.next_if(|next| owned(next, wanted).is_some_and(|ours| ours.value.is_none()));
+            let gone = rest.next_if(|next| owned(next, wanted).is_some_and(|ours| ours.value.is_none()));
             if let Some(line) = gone {
                 written.push(owned(&line, wanted).map_or("", |ours| ours.name));
             }
@@ -78,12 +77,9 @@ pub fn merged(existing: Option<&str>, agent: &str, wanted: &[Wanted]) -> String 
     if more.is_empty() {
         return out;
     }
-    // Behind a quote that was never closed nothing would be read.
-    if values(&format!("{out}{more}")) == [values(&out), values(&more)].concat() {
-        out + &more
-    } else {
-        more + &out
-    }
+    // Behind a quote that was never closed, or a backslash, what is added would be read as a part of that.
+    let whole = out.clone() + &more;
+    if lines(&whole).len() == lines(&out).len() + lines(&more).len() { whole } else { more + &out }
 }
 
 /// The names of the variables whose value in the file is not the roster's; all that are wanted where there is no file.

@@ -101,7 +101,7 @@ pub fn deciding<'e>(
             && !matches!(evidence.kind, StuckKind::Dialog | StuckKind::Permission)
     });
     let says_less = |evidence: &EvidenceSignal| {
-        evidence.kind == StuckKind::Dialog
+        matches!(evidence.kind, StuckKind::Dialog | StuckKind::NoProgress)
             || (refined && evidence.kind == StuckKind::Permission && evidence.source == Source::StateFile)
     };
     holding.iter().filter(counts).min_by_key(|evidence| (says_less(evidence), evidence.source, evidence.kind))

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod limits;
 pub mod observation;
 pub mod price;
+pub mod progress;
 pub mod readiness;
 pub mod reconcile;
 pub mod recovery;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleet_domain::heartbeat;
+use fleet_domain::{heartbeat, progress};
 
 /// Where the collector serves `/metrics` unless told otherwise.
 pub const DEFAULT_HTTP: &str = "127.0.0.1:9464";
@@ -137,6 +137,11 @@ pub fn heartbeat_interval() -> (Duration, Option<String>) {
 /// The activity threshold from `MOSAIC_HEARTBEAT_IDLE_THRESHOLD`, with the same fall-back.
 pub fn idle_threshold(default: Duration) -> (Duration, Option<String>) {
     seconds("MOSAIC_HEARTBEAT_IDLE_THRESHOLD", default)
+}
+
+/// How long nothing may come of a task, from `MOSAIC_PROGRESS_THRESHOLD`, with the same fall-back.
+pub fn progress_threshold() -> (Duration, Option<String>) {
+    seconds("MOSAIC_PROGRESS_THRESHOLD", progress::THRESHOLD)
 }
 
 /// The pause before an agent that ended is first started again, from `MOSAIC_RECOVERY_PAUSE`, with the same fall-back.

@@ -41,6 +41,10 @@ pub struct Options {
     /// Do not start agents again that ended although systemd keeps them.
     #[arg(long, requires = "host", env = "FLEET_NO_RECOVERY", value_parser = clap::builder::FalseyValueParser::new())]
     pub no_recovery: bool,
+    /// Ask Claude Code and Codex for their accounts' limits, each account at most every 15 minutes: a process of the
+    /// runtime's own is started for it, with its login.
+    #[arg(long, requires = "host", env = "FLEET_ASK_LIMITS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub ask_limits: bool,
     /// Roster to use instead of $MOSAIC_HOME/fleet/roster.yaml.
     #[arg(long, value_name = "FILE")]
     pub roster: Option<PathBuf>,
@@ -71,11 +75,14 @@ pub struct Config {
     pub agent: Option<AgentName>,
     pub adopt: bool,
     pub adopt_default: bool,
+    pub ask_limits: bool,
     pub sockets: Vec<SocketName>,
     pub home: Home,
     pub roster: PathBuf,
     pub collector: PathBuf,
     pub interval: Duration,
+    /// How long nothing may come of a task.
+    pub progress: Duration,
     /// How agents that ended are started again; `None`: not at all.
     pub recovery: Option<Policy>,
     /// Said once the log is open.
@@ -94,6 +101,7 @@ impl Config {
             },
         };
         let (interval, warning) = home::heartbeat_interval();
+        let (progress, of_progress) = home::progress_threshold();
         let (pause, bad_pause) = home::recovery_pause(Policy::default().pause);
         Ok(Self {
             tenant: identity::tenant(),
@@ -102,13 +110,15 @@ impl Config {
             agent,
             adopt: options.adopt,
             adopt_default: options.adopt_default,
+            ask_limits: options.ask_limits,
             sockets: options.socket.iter().map(|name| SocketName::new(name)).collect(),
             roster: options.roster.clone().unwrap_or_else(|| home.roster()),
             home,
             collector,
             recovery: (!options.no_recovery).then_some(Policy { pause, ..Policy::default() }),
             interval,
-            warnings: warning.into_iter().chain(bad_pause).collect(),
+            progress,
+            warnings: warning.into_iter().chain(of_progress).chain(bad_pause).collect(),
         })
     }
 

@@ -13,6 +13,7 @@
 //! never touches what it watches.
 
 pub mod app;
+mod asker;
 pub mod backoff;
 mod client;
 pub mod config;

@@ -21,6 +21,7 @@ mod proc;
 mod ps;
 mod report;
 mod scan;
+mod seen;
 mod stage;
 mod stand_in;
 mod stats;
@@ -34,7 +35,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 8] = ["footprint", "all-in", "death", "ps", "hook", "kills", "scan", "admission"];
+const NAMES: [&str; 9] = ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan", "admission"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "footprint" => footprint::measure(effort),
         "all-in" => all_in::measure(effort),
         "death" => death::measure(effort),
+        "seen" => seen::measure(effort),
         "ps" => ps::measure(effort),
         "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),

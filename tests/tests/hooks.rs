@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use fleet_testkit::bins::bin;
-use fleet_testkit::fleet::{self, PATIENCE, collector, sidecar, wait_for_state, write_roster};
+use fleet_testkit::fleet::{self, PATIENCE, collector, sidecar, sidecar_with, wait_for_state, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::tmux::PrivateTmux;
 use fleet_testkit::wait::wait_until;
@@ -74,6 +74,15 @@ impl Agent {
         writeln!(pipe, "{payload}").unwrap();
     }
 
+    fn is_seen(&self) {
+        wait_until(PATIENCE, "the runtime to be seen", || {
+            let seen = fleet::agent(&self.home, "a0")?;
+            ensure!(seen["runtime"] == "pi" && seen["paneAlive"] == true, "{seen}");
+            Ok(())
+        })
+        .unwrap();
+    }
+
     fn event(&self, name: &str) {
         self.hook(&format!(r#"{{"session_id":"s","hook_event_name":"{name}"}}"#));
     }
@@ -84,12 +93,7 @@ fn a_turn_told_by_hooks_alone() {
     let agent = Agent::start();
     let _collector = collector(&agent.home, "off").unwrap();
     let _sidecar = sidecar(&agent.home, &["--host"]).unwrap();
-    wait_until(PATIENCE, "the runtime to be seen", || {
-        let seen = fleet::agent(&agent.home, "a0")?;
-        ensure!(seen["runtime"] == "pi" && seen["paneAlive"] == true, "{seen}");
-        Ok(())
-    })
-    .unwrap();
+    agent.is_seen();
     agent.event("UserPromptSubmit");
     wait_for_state(&agent.home, "a0", "working").unwrap();
     agent.hook(
@@ -103,6 +107,24 @@ fn a_turn_told_by_hooks_alone() {
     wait_for_state(&agent.home, "a0", "working").unwrap();
     agent.hook(r#"{"session_id":"s","hook_event_name":"Stop","agent_id":"sub"}"#);
     agent.hook("no json at all");
+    agent.event("Stop");
+    wait_for_state(&agent.home, "a0", "available").unwrap();
+}
+
+#[test]
+fn a_task_of_which_nothing_comes_is_told_and_its_end_ends_that() {
+    let agent = Agent::start();
+    let _collector = collector(&agent.home, "off").unwrap();
+    let often = [("MOSAIC_HEARTBEAT_INTERVAL", "1"), ("MOSAIC_PROGRESS_THRESHOLD", "3")];
+    let _sidecar = sidecar_with(&agent.home, &["--host"], &often).unwrap();
+    agent.is_seen();
+    agent.event("UserPromptSubmit");
+    wait_for_state(&agent.home, "a0", "working").unwrap();
+    let stuck = wait_for_state(&agent.home, "a0", "stuck").unwrap();
+    assert_eq!(stuck["readinessKind"], "no_progress", "{stuck}");
+    assert_eq!(stuck["evidence"][0]["source"], "process", "{stuck}");
+    agent.event("PostToolUse");
+    wait_for_state(&agent.home, "a0", "working").unwrap();
     agent.event("Stop");
     wait_for_state(&agent.home, "a0", "available").unwrap();
 }

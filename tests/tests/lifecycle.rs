@@ -363,3 +363,82 @@ fn mistakes_cost_a_message_and_nothing_else() -> Result<()> {
     assert_eq!(names.lines().count(), 12, "{names}");
     Ok(())
 }
+
+/// A program of ours that is told to end, and waited for, whatever becomes of the test.
+struct Foreground(std::process::Child);
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = i32::try_from(self.0.id()).map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[test]
+fn without_systemd_the_fleet_is_watched_over_in_the_foreground() -> Result<()> {
+    let home = TestHome::new()?;
+    write_roster(&home, ROSTER)?;
+    let log = home.root().join("up.log");
+    let child = home
+        .command(fleet_testkit::bins::bin("fleet")?)
+        .arg("up")
+        .envs([("FLEET_COLLECTOR_HTTP", "127.0.0.1:0"), ("MOSAIC_RECOVERY_PAUSE", "0.2")])
+        .stderr(fs::File::create(&log)?)
+        .spawn()?;
+    let mut up = Foreground(child);
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let pids = || -> Result<Vec<(String, u32)>> {
+        let list = ["-L", "mosaic-fleet", "list-panes", "-a", "-F", "#{session_name} #{pane_pid}"];
+        let out = home.command("tmux").args(list).output()?;
+        let text = String::from_utf8(out.stdout)?;
+        let row =
+            |line: &str| Some((line.split_once(' ')?.0.to_owned(), line.split_once(' ')?.1.parse().ok()?));
+        Ok(text.lines().filter_map(row).collect())
+    };
+    let pid = |name: &str| -> Result<u32> {
+        pids()?.into_iter().find(|(session, _)| session == name).map(|(_, pid)| pid).context("not there")
+    };
+    wait_until(PATIENCE, "all up", || {
+        ensure!(said().contains("all is up"), "{}", said());
+        anyhow::Ok(())
+    })?;
+    let status = fleet(&home, &["status"])?;
+    assert!(
+        status.code == 0 && status.stdout.contains("agents      4 of 4 up"),
+        "{}\n{}",
+        status.stdout,
+        said()
+    );
+    assert_eq!(fleet(&home, &["up"])?.code, 5, "one watches, and only one");
+    let verified = fleet(&home, &["verify"])?;
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+
+    // One stopped on purpose, one killed: the one comes back, the other does not.
+    assert_eq!(fleet(&home, &["stop", "agent0"])?.code, 0);
+    let (old, server) = (pid("agent")?, pid("_holder")?);
+    killed(old)?;
+    wait_until(PATIENCE, "its return", || {
+        let now = pid("agent")?;
+        ensure!(now != old, "the old one");
+        anyhow::Ok(())
+    })?;
+    assert!(pid("agent0").is_err());
+    assert_eq!(pid("_holder")?, server, "the server is who it was");
+
+    // Added beside it, and seen by the collector that it runs.
+    let added = fleet(&home, &["add", "late", "--runtime", "scripted", "--command", "sleep 1004"])?;
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    wait_until(PATIENCE, "the collector's word", || {
+        let seen = agent(&home, "late")?;
+        ensure!(seen["paneAlive"] == true, "{seen}");
+        anyhow::Ok(())
+    })?;
+
+    assert_eq!(fleet(&home, &["down"])?.code, 0);
+    let ended = wait_until(PATIENCE, "the end", || up.0.try_wait()?.with_context(said))?;
+    assert!(ended.success(), "{}", said());
+    assert_eq!(pids()?, []);
+    Ok(())
+}

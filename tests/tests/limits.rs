@@ -79,7 +79,7 @@ fn a_real_claudes_windows_are_told_and_its_users_statusline_goes_on() {
         tmux.run(["set-environment", "-g", name, value]).unwrap();
     }
     let _collector = collector(&home, "off").unwrap();
-    let _sidecar = sidecar(&home, &["--host"]).unwrap();
+    let sidecar = sidecar(&home, &["--host", "--ask-limits"]).unwrap();
     let launched = home
         .command(fleet_testkit::bins::bin("fleet").unwrap())
         .args(["launch", "coder0"])
@@ -121,6 +121,15 @@ fn a_real_claudes_windows_are_told_and_its_users_statusline_goes_on() {
     is_fresh(&full);
     // The answer that refused told of five hours only; the week's last value stays.
     assert_eq!(window(&home, "max-1", "7d", |_| true)["used_ratio"], 0.17);
+
+    // It was asked as well, and answered: a token of this kind may not see its limits there.
+    wait_until(PATIENCE, "the question", || {
+        let asked = home.runtime_dir().join("mosaic/limits-max-1.asked");
+        ensure!(asked.exists(), "{}", sidecar.log());
+        Ok(())
+    })
+    .unwrap();
+    assert!(!sidecar.log().contains("gave no answer"), "{}", sidecar.log());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! To add one: a module here with its `recognise`, an entry in [`KNOWN`], and what of [`native`] it can answer.
 
+pub mod ask;
 pub mod claude;
 pub mod codex;
 pub mod ending;

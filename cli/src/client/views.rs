@@ -63,6 +63,8 @@ pub struct CollectorStatus {
     pub http: Option<String>,
     pub store: String,
     pub store_error: Option<String>,
+    /// Lines of usage that should have been readable, since its start.
+    pub usage_unreadable: u64,
 }
 
 /// Takes the answer apart as it goes: of a large fleet, its memory serves the views.
@@ -106,6 +108,7 @@ pub(super) fn status(answer: &pb::GetStatusResponse) -> CollectorStatus {
         http: some(&answer.http),
         store: clean(&answer.store),
         store_error: answer.store_error.as_deref().map(clean),
+        usage_unreadable: answer.usage_unreadable,
     }
 }
 

@@ -17,7 +17,6 @@ use fleet_framework::agents::{AgentFileError, read_env, write_env};
 use crate::error::{Code, Failure};
 use crate::verbs::explain::unresolved_failure;
 use crate::verbs::holder::{no_roster, read_roster};
-use crate::verbs::launch::is_here;
 
 /// The fleet of this user on this host, as its files have it.
 pub struct Site {
@@ -40,7 +39,7 @@ impl Site {
 
     /// The agents that belong on this host, in the roster's order.
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
-        self.roster.agents.iter().filter(|agent| is_here(agent, &self.here))
+        self.roster.agents.iter().filter(|agent| agent.is_on(&self.here))
     }
 
     /// The agents that are meant, each once; no word means all of this host.
@@ -62,7 +61,7 @@ impl Site {
                     ..failure
                 }
             })?;
-            if !is_here(agent, &self.here) {
+            if !agent.is_on(&self.here) {
                 let there = agent.host.as_deref().unwrap_or_default();
                 let message = format!("{} belongs on host {there}, this is {}", agent.name, self.here);
                 return Err(Failure::new(Code::NoSuch, message).next("ask for it there"));

@@ -14,7 +14,6 @@ use crate::lifecycle::keeper::{Act, Keeper};
 use crate::lifecycle::{Site, files_failed, home};
 use crate::output;
 use crate::verbs::holder::no_roster;
-use crate::verbs::launch::is_here;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,7 +87,7 @@ pub async fn run(args: Args) -> Outcome {
     site.refresh_env(&agent)?;
     drop(alone);
     output::note(&format!("{:<10}{name}", "added"));
-    if !is_here(&agent, &site.here) {
+    if !agent.is_on(&site.here) {
         return Ok(());
     }
     let keeper = Keeper::find().await;

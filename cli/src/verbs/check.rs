@@ -38,6 +38,7 @@ fn places() -> Vec<PathBuf> {
     [
         or("CLAUDE_CONFIG_DIR", ".claude").map(|root| root.join("projects")),
         or("CODEX_HOME", ".codex").map(|root| root.join("sessions")),
+        or("CODEX_HOME", ".codex").map(|root| root.join("archived_sessions")),
         or("XDG_DATA_HOME", ".local/share").map(|root| root.join("opencode")),
     ]
     .into_iter()

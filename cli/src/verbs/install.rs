@@ -20,7 +20,6 @@ use fleet_framework::units::{self, PlannedFile, Status};
 
 use self::steps::Wanted;
 use super::holder::{no_roster, read_roster};
-use super::launch::is_here;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::{Site, files_failed};
 use crate::output;
@@ -130,7 +129,7 @@ fn wanted(plan: &[PlannedFile], roster: Option<&Roster>, here: &HostId, start: b
     let mut services = vec![units::HOLDER, units::COLLECTOR, units::HOST_SIDECAR];
     services.retain(|unit| !masked.contains(unit) && plan.iter().any(|file| file.unit() == *unit));
     let agents = roster.map(|roster| roster.agents.as_slice()).unwrap_or_default();
-    let (agents, elsewhere): (Vec<_>, Vec<_>) = agents.iter().partition(|agent| is_here(agent, here));
+    let (agents, elsewhere): (Vec<_>, Vec<_>) = agents.iter().partition(|agent| agent.is_on(here));
     let names = |agents: Vec<&fleet_domain::roster::Agent>| {
         agents.iter().map(|agent| agent.name.to_string()).collect()
     };

@@ -251,8 +251,3 @@ fn found(program: &str, path: &str) -> bool {
         |file: &Path| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && file.is_file();
     std::env::split_paths(path).any(|dir| runs(&dir.join(program)))
 }
-
-/// True where the roster has the agent on this host.
-pub(crate) fn is_here(agent: &fleet_domain::roster::Agent, here: &fleet_domain::HostId) -> bool {
-    agent.host.as_deref().is_none_or(|name| name.split('.').next() == Some(here.as_str()))
-}

@@ -15,7 +15,6 @@ use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::{Act, Keeper};
 use crate::lifecycle::{Site, files_failed};
 use crate::output;
-use crate::verbs::launch::is_here;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,7 +59,7 @@ pub async fn run(args: Args) -> Outcome {
     if let Keeper::Systemd(systemd) = &keeper {
         disable(systemd, name.as_str()).await;
     }
-    if is_here(agent, &site.here) {
+    if agent.is_on(&site.here) {
         keeper.act(&site, Act::Stop, agent).await.map_err(|error| {
             Failure::new(Code::Failure, error)
                 .next(format!("{name} is still in the roster; once this is put right: fleet remove {name}"))

@@ -8,18 +8,16 @@ use std::time::{Duration, SystemTime};
 use fleet_domain::budget::config::Config;
 use fleet_domain::budget::read::parse;
 use fleet_domain::budget::spend::KEEP;
-use fleet_domain::price::Table;
 use fleet_domain::yaml::MAX_BYTES;
 use fleet_domain::{Now, Wall};
 use fleet_framework::home::shown;
-use fleet_framework::prices;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::{HubHandle, Input};
+use crate::prices::table;
 use crate::store::handle::StoreHandle;
 
 /// A changed file is read once it looked the same twice: whoever writes it has then written it whole.
@@ -46,7 +44,7 @@ impl Files {
         let path = self.budget.as_deref();
         let read = path.map_or(Ok(None), |path| budget(path, now));
         let path = path.map(shown).unwrap_or_default();
-        (Input::BudgetFile { path, read }, Input::Prices(table(self.prices.as_deref())))
+        (Input::BudgetFile { path, read }, Input::Prices(Arc::new(table(self.prices.clone()))))
     }
 }
 
@@ -77,15 +75,6 @@ pub fn budget(path: &Path, now: Wall) -> Result<Option<Config>, String> {
     })
 }
 
-/// With a mistake in the user's file nothing is priced: a wrong price would not show.
-fn table(own: Option<&Path>) -> Arc<Table> {
-    let Some(own) = own else { return Arc::new(prices::shipped()) };
-    Arc::new(prices::table(own).unwrap_or_else(|error| {
-        tracing::warn!("no cost is told: {}", chain(&error));
-        Table::default()
-    }))
-}
-
 /// How a file looks from outside; another look is another content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Look(Option<(SystemTime, u64)>);
@@ -101,7 +90,7 @@ impl Look {
 async fn read(files: &Files, hub: &HubHandle, store: &StoreHandle, clock: &Clock) -> bool {
     let Ok((ready, _)) = hub.budget(|budget, _| (budget.ready(), Vec::new())).await else { return false };
     let since = clock().wall.minus(KEEP);
-    ready || store.tell_spent(since, table(files.prices.as_deref())).await.is_ok()
+    ready || store.tell_spent(since, Arc::new(table(files.prices.clone()))).await.is_ok()
 }
 
 /// Tells the hub of every change until the collector ends.

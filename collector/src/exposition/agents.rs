@@ -12,6 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::catalogue::{self, Metric, TOKEN_KINDS};
 use super::{Family, Value, seconds};
 use crate::hub::Snapshot;
+use crate::store::Bill;
 
 /// Models of one agent that are told apart; transcripts are files that anyone can write.
 const MAX_MODELS: usize = 32;
@@ -98,7 +99,31 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -
         by_model(agent.view).iter().try_for_each(|(model, tokens)| {
             agent.write(family, &[model, account], Value::Whole(tokens.reasoning))
         })
+    })?;
+    each(&catalogue::COST, &|agent, family| {
+        let account = agent.view.account.as_deref().unwrap_or_default();
+        spent(snapshot, agent.view).iter().try_for_each(|(model, spent)| {
+            agent.write(family, &[model, account], Value::Real(spent.pico_usd.max(0) as f64 / 1e12))
+        })
+    })?;
+    each(&catalogue::UNPRICED, &|agent, family| {
+        let account = agent.view.account.as_deref().unwrap_or_default();
+        spent(snapshot, agent.view).iter().filter(|(_, spent)| spent.unpriced > 0).try_for_each(
+            |(model, spent)| {
+                agent.write(family, &[model, account], Value::Whole(spent.unpriced.unsigned_abs()))
+            },
+        )
     })
+}
+
+/// As [`by_model`].
+fn spent<'s>(snapshot: &'s Snapshot, view: &AgentView) -> BTreeMap<&'s str, Bill> {
+    let mut models: BTreeMap<&str, Bill> = BTreeMap::new();
+    for (model, spent) in snapshot.spent.get(&view.key).into_iter().flatten() {
+        let room = models.len() < MAX_MODELS;
+        models.entry(if room { model } else { OTHER_MODELS }).or_default().add(spent);
+    }
+    models
 }
 
 /// Two sessions may come to one shown name (`a` on the socket `b`, and one that is called `a@b`): the first in the list

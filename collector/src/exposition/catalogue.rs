@@ -124,6 +124,12 @@ metrics! {
     REASONING: Counter "fleet_reasoning_tokens" Some("tokens"),
         ["tenant", "host", "agent", "class", "runtime", "model", "account"],
         "Reasoning tokens used; they are part of the output tokens.";
+    COST: Counter "fleet_cost_usd" Some("usd"),
+        ["tenant", "host", "agent", "class", "runtime", "model", "account"],
+        "What the tokens used cost by the API, at the prices of when they were booked; notional where an account is a subscription.";
+    UNPRICED: Counter "fleet_unpriced_responses" Some("responses"),
+        ["tenant", "host", "agent", "class", "runtime", "model", "account"],
+        "Responses that fleet_cost_usd_total leaves out, as nobody here knows their price.";
     WINDOW_USED: Gauge "fleet_window_used_ratio" NONE, ["tenant", "account", "provider", "window", "provenance"],
         "Share of the account's limit that is used in the present window, as it was last seen; no series where unknown.";
     WINDOW_RESET: Gauge "fleet_window_reset_timestamp" SECONDS, ["tenant", "account", "provider", "window"],

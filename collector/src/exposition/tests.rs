@@ -13,7 +13,7 @@ use crate::fixture::{NOON, hello, hub, now, planes, seen, shell, stuck};
 use crate::hub::{Ask, Hub, Input};
 use crate::meters::Dropped;
 use crate::store::conformance::{key, record};
-use crate::store::{Booked, Loaded};
+use crate::store::{Bill, Booked, Loaded};
 use fleet_domain::fleet::ReporterId;
 
 const R: ReporterId = ReporterId(1);
@@ -24,7 +24,9 @@ fn observe(hub: &mut Hub, observation: Observation, at: i64) {
 
 fn use_tokens(hub: &mut Hub, owner: AgentKey, model: &str, tokens: Tokens) {
     let plus = Record { model: model.to_owned(), tokens, ..record("r", 0, NOON) };
-    let booked = Booked { owner, change: Change { minus: None, plus } };
+    let cost = Bill { pico_usd: 1_500_000_000_000, unpriced: 1 };
+    let booked =
+        Booked { owner, spent: vec![(model.to_owned(), cost)], change: Change { minus: None, plus } };
     hub.step(Input::Booked(vec![booked]), now(5));
 }
 

@@ -13,8 +13,8 @@ use super::budget::{Budget, Decisions};
 use super::readers::{Follow, TooMany, Watch};
 use super::streams::{SidecarDrops, SidecarInfo};
 use crate::peer::own_tenant;
-use crate::store::Whose;
 use crate::store::handle::Sink;
+use crate::store::{Bill, Whose};
 
 /// Something done by the budget's owner.
 pub(super) type Act = Box<dyn FnOnce(&mut Budget, &Sink, Now) + Send>;
@@ -119,6 +119,8 @@ pub struct Snapshot {
     pub drops: Vec<SidecarDrops>,
     pub streams: usize,
     pub limits: Vec<(TenantId, Standing)>,
+    /// By model.
+    pub spent: BTreeMap<AgentKey, BTreeMap<String, Bill>>,
     /// `None` where no budget is in force and nothing was decided.
     pub budget: Option<(State, Decisions)>,
     /// Sessions that were not taken in.
@@ -237,6 +239,7 @@ impl Hub {
             refused: self.fleet.refused(),
             budget: told.then_some((state, decisions)),
             limits: self.limits.standings(now.wall),
+            spent: self.spent.all().clone(),
         }
     }
 }

@@ -100,7 +100,7 @@ impl Budget {
         if self.reading {
             return;
         }
-        let Booked { owner, change } = booked;
+        let Booked { owner, change, .. } = booked;
         let payer = self.gate.payer(owner.tenant.as_str(), &owner.session, &change.plus.model, None);
         let minus = change.minus.as_ref().map(|record| self.used(record));
         let plus = self.used(&change.plus);

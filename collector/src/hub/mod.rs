@@ -7,6 +7,7 @@
 mod answers;
 mod budget;
 mod limits;
+mod purse;
 mod readers;
 mod streams;
 mod task;
@@ -32,6 +33,7 @@ use crate::store::handle::{BudgetJob, Sink};
 use crate::store::{Booked, BudgetWrite, Loaded, Numbered, Spent, WindowWrite};
 use answers::since;
 use limits::{Limits, Taken};
+use purse::Purse;
 use readers::Readers;
 use streams::Streams;
 
@@ -96,6 +98,7 @@ pub struct Hub {
     removed: Vec<(AgentKey, u64)>,
     hosts_told: Vec<HostRow>,
     limits: Limits,
+    spent: Purse,
     budget: Budget,
 }
 
@@ -121,6 +124,7 @@ impl Hub {
         Self {
             fleet,
             limits,
+            spent: Purse::of(loaded.spent),
             budget,
             streams: Streams::default(),
             readers: Readers::default(),
@@ -171,7 +175,8 @@ impl Hub {
                 for one in &booked {
                     self.budget.booked(one, now.wall);
                 }
-                for Booked { owner, change } in booked {
+                for Booked { owner, change, spent } in booked {
+                    self.spent.add(&owner, spent);
                     self.apply(Event::Used { key: owner, change }, now);
                 }
             }

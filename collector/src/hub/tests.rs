@@ -86,7 +86,7 @@ fn a_restart_knows_standing_totals_and_counts() {
     hub.step(Input::Connected { reporter: R, hello: hello(Vantage::Host, "") }, now(0));
     observe(&mut hub, "a", NativeState::Busy, 1);
     let change = Change { minus: None, plus: conformance::record("r", 5, now(0).wall.0) };
-    hub.step(Input::Booked(vec![Booked { owner: conformance::key("a"), change }]), now(2));
+    hub.step(Input::Booked(vec![Booked { owner: conformance::key("a"), change, spent: Vec::new() }]), now(2));
     let view = &ask(&mut hub, 3, |reply| Ask::List { day: Day::Local, reply }).agents[0];
     assert_eq!((view.since, view.by_model["m"].output, view.tokens_today.output), (Wall(42), 75, 12));
     assert_eq!(view.transitions[&(State::Available, State::Working)], 3);

@@ -138,6 +138,7 @@ impl FleetService for Query {
             http: self.http.clone(),
             store: self.store.description().to_owned(),
             store_error: self.store.trouble().map(|why| why.to_string()),
+            usage_unreadable: self.meters.usage_unreadable.get(),
         }))
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use fleet_domain::AgentKey;
 use fleet_domain::price::Table;
 use fleet_domain::report::{By, Question, Report};
-use fleet_framework::prices;
 use fleet_proto::limits::MAX_SUMS;
 use tonic::Status;
 
 use crate::chain::chain;
+use crate::prices::table;
 use crate::store::Place;
 use crate::store::handle::StoreHandle;
 
@@ -67,16 +67,8 @@ pub(super) fn classed(report: Report, question: &Question, classes: &BTreeMap<Ag
     told
 }
 
-/// The prices in force at this moment. With a mistake in the user's file nothing is priced: a wrong price would not show.
+/// The prices in force at this moment.
 pub(super) async fn prices(own: Option<PathBuf>) -> Arc<Table> {
-    let Some(own) = own else { return Arc::new(prices::shipped()) };
-    let read = tokio::task::spawn_blocking(move || prices::table(&own)).await;
-    Arc::new(match read {
-        Ok(Ok(table)) => table,
-        Ok(Err(error)) => {
-            tracing::warn!("no cost is told: {}", chain(&error));
-            Table::default()
-        }
-        Err(_) => Table::default(),
-    })
+    let read = tokio::task::spawn_blocking(move || table(own)).await;
+    Arc::new(read.unwrap_or_default())
 }

@@ -24,6 +24,7 @@ use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
 use crate::meters::Meters;
+use crate::prices::Prices;
 
 /// Rows in one transaction, so that an acknowledgement is never far away and a long transcript costs little memory.
 const MAX_ROWS: usize = 1_024;
@@ -58,12 +59,14 @@ pub fn start(
     hub: mpsc::Sender<Input>,
     clock: Clock,
     meters: Arc<Meters>,
+    prices: Prices,
 ) -> std::io::Result<Started> {
     let (handle, sink, queues) = queues(store.describe().into());
     let (done, closed) = oneshot::channel();
     let (ask, end) = oneshot::channel();
     let actor = Actor {
         store,
+        prices,
         hub,
         clock,
         meters,
@@ -95,6 +98,7 @@ struct Retry {
 
 struct Actor {
     store: Box<dyn Store>,
+    prices: Prices,
     hub: mpsc::Sender<Input>,
     clock: Clock,
     meters: Arc<Meters>,
@@ -254,6 +258,9 @@ impl Actor {
             self.mended();
             return;
         }
+        if let Some(table) = self.prices.changed() {
+            self.store.price_by(table);
+        }
         let begun = Instant::now();
         match self.store.commit(&self.writes) {
             Ok(booked) => {
@@ -323,6 +330,9 @@ impl Actor {
     }
 
     async fn auxiliary(&mut self, write: AuxiliaryWrite) -> Result<(), StoreError> {
+        if let Some(table) = self.prices.changed() {
+            self.store.price_by(table);
+        }
         let booked: Vec<_> = self.store.commit(&[Write::Auxiliary(write)])?.into_iter().flatten().collect();
         if !booked.is_empty() {
             let _ = self.hub.send(Input::Booked(booked)).await;

@@ -17,8 +17,8 @@ use fleet_domain::{AccountName, AgentKey, HostId, SocketName, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
 
 use super::{
-    KEEP_TRANSITIONS, KEEP_WINDOWS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose, WindowWrite,
-    Write,
+    Bill, KEEP_TRANSITIONS, KEEP_WINDOWS, Numbered, Past, Place, SourceKey, Store, UsageWrite, Whose,
+    WindowWrite, Write,
 };
 
 /// A day at which tests happen; a multiple of a bucket.
@@ -34,6 +34,7 @@ pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
     transitions_keep_order_standing_and_counts(&*fresh());
     transitions_are_found_by_agent_time_and_number(&*fresh());
     windows_survive_and_the_newest_replaces(&*fresh());
+    what_was_spent_is_a_counter_that_no_later_price_moves(&*fresh());
     pruning_keeps_what_is_needed(&*fresh());
     extremes_are_kept_or_cut_never_refused(&*fresh());
 }
@@ -81,6 +82,26 @@ fn source(name: &str) -> SourceKey {
 pub(crate) fn restored<S: Store>(store: &mut S) -> BTreeMap<String, Restored> {
     let loaded = store.load(Wall(T)).unwrap();
     loaded.agents.into_iter().map(|restored| (restored.key.session.clone(), restored)).collect()
+}
+
+fn what_was_spent_is_a_counter_that_no_later_price_moves<S: Store>(open: &dyn Fn() -> S) {
+    let table = |usd: u32| {
+        let text = format!("version: 1\nmodels:\n  - {{model: m, input: 0, output: {usd}}}\n");
+        Table(vec![Layer { origin: "x".to_owned(), book: parse(&text).unwrap() }])
+    };
+    let mut store = open();
+    store.price_by(table(1));
+    let unknown = Record { model: "x".to_owned(), ..record("r2", 5, T) };
+    let records = vec![record("r1", 1_000_000, T), unknown];
+    let booked = store.commit(&[Write::Usage(usage("a", "t", 1, records))]).unwrap();
+    let usd = |usd: i128, unpriced| Bill { pico_usd: usd * 1_000_000_000_000, unpriced };
+    assert_eq!(booked[0][0].spent, [("m".to_owned(), usd(1, 0))]);
+    store.price_by(table(3));
+    store.commit(&[Write::Usage(usage("a", "t", 2, vec![record("r3", 2_000_000, T)]))]).unwrap();
+    drop(store);
+    let kept = open().load(Wall(T)).unwrap().spent;
+    let kept: BTreeMap<String, Bill> = kept.into_iter().map(|(_, model, spent)| (model, spent)).collect();
+    assert_eq!(kept, [("m".to_owned(), usd(7, 0)), ("x".to_owned(), usd(0, 1))].into());
 }
 
 fn windows_survive_and_the_newest_replaces<S: Store>(open: &dyn Fn() -> S) {

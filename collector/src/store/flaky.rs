@@ -35,6 +35,10 @@ impl Store for Flaky {
         self.inner.describe()
     }
 
+    fn price_by(&mut self, table: Table) {
+        self.inner.price_by(table);
+    }
+
     fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError> {
         if self.disk.0.load(Ordering::SeqCst) {
             let source = std::io::Error::from(std::io::ErrorKind::StorageFull);

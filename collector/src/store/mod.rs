@@ -47,6 +47,9 @@ pub trait Store: Send {
     /// For people: what and where it is.
     fn describe(&self) -> String;
 
+    /// What is booked from now on is priced by this table.
+    fn price_by(&mut self, table: Table);
+
     /// All of it or nothing, durable on return. Answers what each write changed, in order.
     fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError>;
 
@@ -227,11 +230,29 @@ pub struct Numbered {
     pub transition: Transition,
 }
 
+/// What responses cost by the prices of the time at which they were booked; also a difference of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bill {
+    /// In 10⁻¹² US dollars.
+    pub pico_usd: i128,
+    /// Responses whose cost is not known, and which are not in it.
+    pub unpriced: i64,
+}
+
+impl Bill {
+    pub fn add(&mut self, other: &Self) {
+        self.pico_usd = self.pico_usd.saturating_add(other.pico_usd);
+        self.unpriced = self.unpriced.saturating_add(other.unpriced);
+    }
+}
+
 /// What a record changed, and whose totals: the agent that brought it first, whoever brought it again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Booked {
     pub owner: AgentKey,
     pub change: Change,
+    /// By model.
+    pub spent: Vec<(String, Bill)>,
 }
 
 #[derive(Debug, Default)]
@@ -240,6 +261,8 @@ pub struct Loaded {
     /// Of the last transition.
     pub last_seq: u64,
     pub windows: Vec<WindowWrite>,
+    /// Of each agent, by model.
+    pub spent: Vec<(AgentKey, String, Bill)>,
     pub budget: Vec<BudgetRow>,
 }
 

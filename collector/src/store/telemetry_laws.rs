@@ -100,7 +100,7 @@ proptest! {
                 store = open();
                 continue;
             };
-            for Booked { owner, change } in store.commit(&[write]).unwrap().into_iter().flatten() {
+            for Booked { owner, change, .. } in store.commit(&[write]).unwrap().into_iter().flatten() {
                 let sum = register.entry(owner.session).or_default();
                 *sum += change.plus.tokens.output as i64;
                 *sum -= change.minus.map_or(0, |minus| minus.tokens.output as i64);

@@ -1622,6 +1622,9 @@ pub struct GetStatusResponse {
     /// Why the store does not take anything in at the moment.
     #[prost(string, optional, tag = "7")]
     pub store_error: ::core::option::Option<::prost::alloc::string::String>,
+    /// Lines of usage that sidecars could not read since the collector's start.
+    #[prost(uint64, tag = "8")]
+    pub usage_unreadable: u64,
 }
 /// By what usage is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -24,9 +24,13 @@ use super::Id;
 use super::hooks::Told;
 use super::screen::{Busy, Watch};
 use super::servers::Served;
+use super::stand::Stand;
 
 /// Readings that fail in a row before what was read before is given up: a file may be caught half-written.
 const MISSES: u8 = 3;
+
+/// What drew within this time is at work, or about to be; the kernel keeps a terminal's time to eight seconds.
+const LATELY: Duration = Duration::from_secs(20);
 
 /// A turn of which nothing came for so long may be one whose requests fail.
 const SILENT: Duration = Duration::from_secs(20);
@@ -49,8 +53,9 @@ pub(super) struct Watched {
     pub(super) screen: Watch,
     pub(super) told: Option<Told>,
     pub(super) served: Served,
+    pub(super) stand: Stand,
     pub(super) ending: Ending,
-    ended_at: Option<(SystemTime, u64)>,
+    pub(super) ended_at: Option<(SystemTime, u64)>,
     pub(super) tracer: Tracer,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
     conversation: (Option<PathBuf>, usize),
@@ -91,6 +96,7 @@ impl Watched {
             screen: Watch::default(),
             told: None,
             served: Served::default(),
+            stand: Stand::default(),
             ending: Ending::default(),
             ended_at: None,
             tracer: Tracer::default(),
@@ -199,6 +205,7 @@ impl Watched {
         self.screen.forget();
         self.told = None;
         self.served = Served::default();
+        self.stand = Stand::default();
         self.ending = Ending::default();
         self.ended_at = None;
         self.tracer = Tracer::default();
@@ -316,6 +323,12 @@ impl Watched {
     /// It runs, and says of itself what it does.
     pub(super) fn tells_itself(&self) -> bool {
         self.is_alive() && self.runs() && self.native().is_some()
+    }
+
+    /// It draws, and nothing but its screen would tell that it asks something.
+    pub(super) fn shows_alone(&self) -> bool {
+        let drew = || self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|ago| ago < LATELY);
+        self.is_alive() && self.runs() && self.told.is_none() && self.native().is_none() && drew()
     }
 
     /// Its files move while its screen shows something in the way: it may have been answered.

@@ -13,9 +13,11 @@ use tokio::sync::mpsc;
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// Where one agent is watched that says itself what it does: all that a listing adds is that the session was renamed.
 pub(super) const SELDOM: Duration = Duration::from_secs(20);
+/// While one is at work of which only its screen tells that it asks something.
+pub(super) const CLOSELY: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(60);
 /// A redraw that was caught in the middle is over by then.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// After a death tmux needs a moment to know it.
 const SOON: Duration = Duration::from_millis(50);
 

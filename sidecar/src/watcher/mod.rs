@@ -11,6 +11,7 @@ mod rules;
 mod screen;
 mod serve;
 mod servers;
+mod stand;
 mod tells;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use fleet_proto::pb::report_request::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::asker::{Answered, Asker};
 use crate::config::Config;
 use crate::limits::Limits;
 use crate::notify::{NotifyState, tell};
@@ -68,6 +70,7 @@ pub(crate) struct Watcher {
     due: BTreeSet<Id>,
     sources: Sources,
     limits: Limits,
+    asker: Option<Asker>,
     rules: BTreeMap<RuntimeName, RuleBook>,
     files: Option<Files>,
     discovery: Discovery,
@@ -96,6 +99,7 @@ enum Happened {
     Ended(Ended),
     Files(Vec<Changed>),
     Hook(Datagram),
+    Answered(Answered),
     Served(Rc<Told>),
     Units(Option<SystemdPlane>),
     Collector(FromCollector),
@@ -124,6 +128,7 @@ impl Watcher {
         };
         let policy = config.recovery.filter(|_| config.vantage == Vantage::Host);
         let keeper = policy.map(recovery::Keeper::new);
+        let asker = config.ask_limits.then(|| Asker::new(config.home.runtime.clone()));
         let mut watcher = Self {
             discovery: Discovery::new(),
             hooks: Hooks::open(&config),
@@ -137,6 +142,7 @@ impl Watcher {
             due: BTreeSet::new(),
             sources: Sources::default(),
             limits: Limits::default(),
+            asker,
             rules: BTreeMap::new(),
             files,
             deaths: mpsc::channel(256),
@@ -164,6 +170,11 @@ impl Watcher {
             Happened::Discovered(found) => self.discovered(&found),
             Happened::Ended(ended) => self.ended(&ended),
             Happened::Files(changed) => self.files_changed(&changed),
+            Happened::Answered(answered) => {
+                for sighting in &answered.sightings {
+                    self.limits.saw(&answered.account, answered.provider, sighting);
+                }
+            }
             Happened::Hook(Datagram::Call(call)) => self.hooked(call),
             Happened::Hook(Datagram::Sighted(sighted)) => self.sighted(sighted, Instant::now()),
             Happened::Served(told) => self.served(&told),
@@ -191,6 +202,12 @@ impl Watcher {
                 None => std::future::pending().await,
             }
         };
+        let answered = async {
+            match &mut self.asker {
+                Some(asker) => asker.next().await,
+                None => std::future::pending().await,
+            }
+        };
         let room = async {
             match &self.link {
                 Some(link) if waiting_for_room => drop(link.reserve().await),
@@ -203,6 +220,7 @@ impl Watcher {
             event = self.uplink.next() => Happened::Collector(event),
             changed = files => Happened::Files(changed),
             call = self.hooks.next() => Happened::Hook(call),
+            answered = answered => Happened::Answered(answered),
             told = self.servers.next() => Happened::Served(told),
             found = self.discovery.finished() => Happened::Discovered(found),
             plane = self.units.recv(), if !self.units.is_closed() => Happened::Units(plane),

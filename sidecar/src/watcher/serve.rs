@@ -20,7 +20,7 @@ use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
-use super::discovery::{Discovered, EVERY, SELDOM};
+use super::discovery::{CLOSELY, Discovered, EVERY, SELDOM};
 use super::{Ended, Id, SETTLED, THRIFT, Watcher, rules};
 use crate::config::Config;
 use crate::usage::Owner;
@@ -103,7 +103,17 @@ impl Watcher {
             }
         }
         let targets = self.targets();
-        let every = if self.tells_itself() { SELDOM } else { EVERY };
+        let every = if self.tells_itself() {
+            SELDOM
+        } else if self
+            .agents
+            .values()
+            .any(|watched| watched.shows_alone() && !self.served_elsewhere(&watched.id))
+        {
+            CLOSELY
+        } else {
+            EVERY
+        };
         self.discovery.start(targets, screens, (now, every));
     }
 
@@ -126,6 +136,7 @@ impl Watcher {
         for (sighted, since) in self.limits.unclaimed() {
             self.sighted(sighted, since);
         }
+        self.ask_for_limits();
         self.follow_transcripts();
         self.follow_servers();
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
@@ -318,6 +329,19 @@ impl Watcher {
         }
     }
 
+    /// Of each account, one of its agents is asked.
+    fn ask_for_limits(&mut self) {
+        let Some(asker) = &mut self.asker else { return };
+        for watched in self.agents.values().filter(|watched| watched.is_alive()) {
+            let (Some((account, provider)), Some(runtime), Some(stat)) =
+                (watched.pays(), &watched.found.runtime, &watched.found.stat)
+            else {
+                continue;
+            };
+            asker.ask(&account, provider, runtime.as_str(), stat.pid);
+        }
+    }
+
     /// What the runtime and its transcript say now.
     pub(super) fn reread(&mut self, id: &Id) {
         let Some(watched) = self.agents.get_mut(id) else { return };
@@ -389,6 +413,7 @@ impl Watcher {
             return;
         }
         watched.read_native();
+        watched.look_at_progress(self.config.progress, now);
         self.due.insert(id.clone());
         if watched.roster.is_none() || elsewhere {
             watched.writer = None;

@@ -7,10 +7,11 @@ use fleet_adapters::look;
 use fleet_domain::Wall;
 use fleet_domain::fusion;
 use fleet_domain::heartbeat::{Heartbeat, Status};
-use fleet_domain::observation::{Beat, Evidence, Native, Observation};
+use fleet_domain::observation::{Beat, Evidence, Native, NativeState, Observation};
 use fleet_domain::readiness::Thresholds;
 
 use super::agent::Watched;
+use super::stand::{Ages, Stand};
 
 /// What all sources together say of the turn.
 struct Said {
@@ -54,10 +55,33 @@ impl Watched {
         let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
         let (shown, in_the_way) = self.screen.says(now, wall);
         let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        evidence.extend(self.stand.evidence(now));
         evidence.extend(self.served.evidence(now, wall));
         evidence.extend(asked.flatten());
         evidence.extend(in_the_way);
         Said { native: own.into_iter().chain(hooked).chain(told).chain(shown).collect(), evidence, idle }
+    }
+
+    /// Looks whether anything came of its task; true when that became another.
+    pub(super) fn look_at_progress(&mut self, threshold: Duration, now: Instant) -> bool {
+        let Some(process) = self.found.stat.clone().filter(|_| self.is_alive() && self.runs()) else {
+            self.stand = Stand::default();
+            return false;
+        };
+        let wall = wall_now();
+        let hooked = self.told.as_ref().map(|told| told.says(None, now).0);
+        let told: Vec<Native> =
+            self.native().into_iter().chain(hooked).chain(look::turn(&self.ending, wall)).collect();
+        // What goes on in the background is no task any more.
+        let is_turn = |native: &&Native| matches!(native.state, NativeState::Busy | NativeState::Retrying);
+        let over = told.iter().filter(|native| !is_turn(native)).filter_map(|native| native.since).min();
+        let turns = told.iter().filter(is_turn).filter_map(|native| native.since);
+        let turns: Vec<Duration> = turns.filter(|since| over.is_none_or(|over| *since < over)).collect();
+        let (task, turn) = (turns.iter().min().copied(), turns.iter().max().copied());
+        let drawn = self.moved.and_then(|moved| moved.elapsed().ok());
+        let written = self.ended_at.and_then(|(at, _)| at.elapsed().ok());
+        let moved = drawn.into_iter().chain(written).min();
+        self.stand.look(Ages { task, turn, moved }, &process, threshold, now)
     }
 
     /// All of it, with ages as of now.

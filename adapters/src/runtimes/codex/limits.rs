@@ -72,9 +72,13 @@ pub fn row(line: &[u8]) -> Vec<Sighting> {
     at.zip(limits).map_or_else(Vec::new, |(at, limits)| limits.sightings(at, Source::Rollout))
 }
 
-/// Of the app-server's answer to `account/rateLimits/read`, or of its notification; `None` where it is neither.
+/// Of the app-server's answer to `account/rateLimits/read` (the second question that it is asked), or of its notification;
+/// `None` where it is neither, empty where the account has no windows to read.
 pub fn app_server(line: &[u8], now: Wall) -> Option<Vec<Sighting>> {
     let message: Value = serde_json::from_slice(line).ok()?;
+    if message.get("error").is_some() && message.get("id").and_then(Value::as_u64) == Some(2) {
+        return Some(Vec::new());
+    }
     let body = message.get("result").or_else(|| message.get("params"))?;
     let mut all: Vec<&Value> = body
         .get("rateLimitsByLimitId")
@@ -186,7 +190,7 @@ mod tests {
         let by_id = br#"{"method":"account/rateLimits/updated","params":{"rateLimitsByLimitId":{"x":{"limitId":"x","primary":{"usedPercent":1,"windowDurationMins":300}}},"rateLimits":{}}}"#;
         assert_eq!(told(&app_server(by_id, now).unwrap()), [("5h-x".to_owned(), 0.01, None)]);
         assert_eq!(app_server(br#"{"id":1,"result":{"userAgent":"x"}}"#, now), None);
-        assert_eq!(app_server(br#"{"id":2,"error":{"message":"not logged in"}}"#, now), None);
+        assert_eq!(app_server(br#"{"id":2,"error":{"message":"not logged in"}}"#, now), Some(Vec::new()));
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use crate::procfs::{self, Stat};
 use crate::runtimes::usage::{Candidate, Evidence, Memory, Source};
 
 const MAX_HEAD: u64 = 16 << 10;
+const MAX_SETTINGS: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 struct Head {
@@ -68,9 +69,33 @@ fn sessions(process: &Stat) -> Option<PathBuf> {
     match chosen {
         Some(chosen) => Some(directory.join(chosen)),
         None => {
-            let agent = agent.or_else(|| home.map(|home| home.join(".pi/agent")))?;
-            Some(agent.join("sessions").join(munged(&directory)?))
+            let agent = agent.or_else(|| Some(home.as_ref()?.join(".pi/agent")))?;
+            let set = [directory.join(".pi/settings.json"), agent.join("settings.json")];
+            match set.iter().find_map(|file| session_dir(file)) {
+                Some(set) => Some(directory.join(expanded(set, home.as_deref()))),
+                None => Some(agent.join("sessions").join(munged(&directory)?)),
+            }
         }
+    }
+}
+
+/// The setting `sessionDir`: the project's before the user's.
+fn session_dir(settings: &Path) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Settings {
+        #[serde(rename = "sessionDir")]
+        session_dir: PathBuf,
+    }
+    let mut text = Vec::new();
+    File::open(settings).ok()?.take(MAX_SETTINGS).read_to_end(&mut text).ok()?;
+    let set: Settings = serde_json::from_slice(&text).ok()?;
+    Some(set.session_dir).filter(|set| !set.as_os_str().is_empty())
+}
+
+fn expanded(path: PathBuf, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
     }
 }
 
@@ -93,6 +118,12 @@ mod tests {
         assert_eq!(munged(Path::new("/home/dev/work")).unwrap(), "--home-dev-work--");
         let arguments: Vec<String> = ["pi", "--session-dir", "/s"].map(str::to_owned).into();
         assert_eq!(argument(&arguments, "--session-dir"), Some("/s"));
+        let dir = tempfile::tempdir().unwrap();
+        let settings = dir.path().join("settings.json");
+        assert_eq!(session_dir(&settings), None);
+        std::fs::write(&settings, r#"{"theme":"dark","sessionDir":"~/elsewhere"}"#).unwrap();
+        let set = session_dir(&settings).map(|set| expanded(set, Some(Path::new("/h"))));
+        assert_eq!(set, Some(PathBuf::from("/h/elsewhere")));
     }
 
     #[test]

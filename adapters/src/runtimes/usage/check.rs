@@ -71,6 +71,7 @@ impl Check {
         }
         match (runtime, home) {
             (claude::NAME, Some(home)) => self.claude(&source.path, home)?,
+            (codex::NAME, _) if source.path.extension().is_some_and(|kind| kind == "zst") => {}
             (codex::NAME, _) => self.codex(&source.path)?,
             (opencode::NAME, _) => {
                 for sum in opencode::store::sums(&source.path) {

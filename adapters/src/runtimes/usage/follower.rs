@@ -1,11 +1,12 @@
 //! A source followed from a remembered position.
 
 use std::io;
+use std::path::PathBuf;
 
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
-use super::{Beside, Fingerprint, Line, Reader, Source};
+use super::{Beside, Fingerprint, Line, Reader, Source, Whole};
 use crate::runtimes::opencode;
 use crate::tail::{Cursor, Piece, Tail};
 
@@ -34,6 +35,7 @@ pub struct Follower {
 enum Following {
     Lines { tail: Tail, reader: Reader },
     Opencode(opencode::store::Follower),
+    Whole { path: PathBuf, whole: Whole, read: bool },
 }
 
 impl Follower {
@@ -48,6 +50,10 @@ impl Follower {
                     position,
                 )),
             },
+            Kind::Whole(whole) => {
+                let (path, whole) = (source.path.clone(), whole.clone());
+                Self { fresh: Reader::Claude, kind: Following::Whole { path, whole, read: false } }
+            }
             Kind::Lines(fresh) => {
                 let (cursor, reader) = resumed(fresh, position).unwrap_or((Cursor::default(), fresh.clone()));
                 let tail = Tail::new(source.path.clone(), Some(cursor));
@@ -81,6 +87,12 @@ impl Follower {
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
             Following::Opencode(follower) => return follower.read(emit),
+            Following::Whole { read: true, .. } => return Ok(Stretch::default()),
+            Following::Whole { path, whole, read } => {
+                let unreadable = whole.read(path, emit)?;
+                *read = true;
+                return Ok(Stretch { unreadable, ..Stretch::default() });
+            }
         };
         let mut unreadable = 0;
         let progress = tail.read_pieces(budget, |piece| match piece {
@@ -99,6 +111,7 @@ impl Follower {
     pub fn position(&self) -> Vec<u8> {
         match &self.kind {
             Following::Opencode(follower) => follower.position(),
+            Following::Whole { .. } => Vec::new(),
             Following::Lines { tail, reader } => {
                 let mut out = tail.cursor().encode();
                 out.extend(reader.state().unwrap_or_default());
@@ -111,7 +124,7 @@ impl Follower {
     pub fn offset(&self) -> u64 {
         match &self.kind {
             Following::Lines { tail, .. } => tail.cursor().offset,
-            Following::Opencode(_) => 0,
+            Following::Opencode(_) | Following::Whole { .. } => 0,
         }
     }
 }

@@ -9,12 +9,14 @@ mod reader;
 pub mod scan;
 mod source;
 mod tracer;
+mod whole;
 
 pub use follower::{Follower, Stretch};
 pub use reader::Reader;
 pub use source::Source;
 pub use tracer::{Attribution, Memory, Trace, Tracer};
 pub(super) use tracer::{Candidate, Evidence, attribution};
+pub(super) use whole::Whole;
 
 /// What a line of a transcript turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

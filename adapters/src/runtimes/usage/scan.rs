@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fleet_domain::tally::Tally;
 use fleet_domain::usage::Record;
 
-use super::{Follower, Source};
+use super::{Follower, Reader, Source, Whole};
 use crate::runtimes::{claude, codex, gemini, opencode, pi};
 
 /// Records that a thread collects before it hands them over.
@@ -136,7 +136,10 @@ fn source(path: &Path, asked: Option<&str>) -> Option<(&'static str, Source)> {
     if asked.is_some_and(|asked| asked != runtime) {
         return None;
     }
+    let packed = path.extension().is_some_and(|extension| extension == "zst");
     let source = match runtime {
+        codex::NAME if packed => Source::whole(Whole::Compressed(Reader::new(codex::NAME)?), path),
+        opencode::NAME if is_message(path) => Source::whole(Whole::Message, path),
         opencode::NAME => Source::opencode(path, opencode::store::Part::default()),
         codex::NAME => codex::whole(path),
         _ => Source::lines(runtime, path),
@@ -153,9 +156,19 @@ fn recognise(path: &Path) -> Option<&'static str> {
         "db" if name.starts_with("opencode") => Some(opencode::NAME),
         "jsonl" | "json" if in_chats => Some(gemini::NAME),
         "jsonl" if name.starts_with("rollout-") => Some(codex::NAME),
+        "zst" if name.starts_with("rollout-") && name.ends_with(".jsonl.zst") => Some(codex::NAME),
+        "json" if is_message(path) => Some(opencode::NAME),
         "jsonl" => begins(path),
         _ => None,
     }
+}
+
+/// `storage/message/<session>/<message>.json`
+fn is_message(path: &Path) -> bool {
+    let is = |depth: usize, name: &str| {
+        path.ancestors().nth(depth).and_then(Path::file_name).is_some_and(|found| found == name)
+    };
+    is(2, "message") && is(3, "storage") && path.extension().is_some_and(|extension| extension == "json")
 }
 
 fn begins(path: &Path) -> Option<&'static str> {

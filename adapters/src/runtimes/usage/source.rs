@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Reader;
+use super::{Reader, Whole};
 use crate::runtimes::opencode;
 
 /// Bytes of an identity; no path that can be opened is longer.
@@ -21,6 +21,7 @@ pub struct Source {
 pub(super) enum Kind {
     Lines(Reader),
     Opencode(opencode::store::Part),
+    Whole(Whole),
 }
 
 impl Source {
@@ -36,6 +37,12 @@ impl Source {
         Some(Self { id, path: path.to_owned(), kind: Kind::Lines(reader) })
     }
 
+    /// A file that nobody appends to.
+    pub(in crate::runtimes) fn whole(whole: Whole, path: &Path) -> Option<Self> {
+        let id = path.to_str().filter(|id| id.len() <= MAX_ID)?.to_owned();
+        Some(Self { id, path: path.to_owned(), kind: Kind::Whole(whole) })
+    }
+
     /// The messages of a database that belong to `part`.
     pub fn opencode(path: &Path, part: opencode::store::Part) -> Option<Self> {
         let scope = part.root.as_deref().unwrap_or_default();
@@ -46,7 +53,7 @@ impl Source {
     /// The conversation that a part of a database is.
     pub(in crate::runtimes) fn root(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Lines(_) => None,
+            Kind::Lines(_) | Kind::Whole(_) => None,
             Kind::Opencode(part) => part.root.as_deref(),
         }
     }
@@ -57,7 +64,7 @@ impl Source {
             return true;
         }
         match &self.kind {
-            Kind::Lines(_) => false,
+            Kind::Lines(_) | Kind::Whole(_) => false,
             Kind::Opencode(_) => {
                 let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
                 changed.parent() == self.path.parent()

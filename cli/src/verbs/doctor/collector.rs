@@ -55,6 +55,16 @@ fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
         let says = format!("its store takes nothing in: {error}");
         checks.push(Check::fail("store", says).remedy("make room or mend the disk; it recovers by itself"));
     }
+    if status.usage_unreadable > 0 {
+        let lines = plural(usize::try_from(status.usage_unreadable).unwrap_or(usize::MAX), "line");
+        let says = format!(
+            "{lines} of usage could not be read since its start: a runtime writes what this version does not know"
+        );
+        checks.push(
+            Check::warn("usage", says)
+                .remedy("compare with fleet usage --check; a later fleet may know them"),
+        );
+    }
     checks
 }
 
@@ -127,9 +137,10 @@ mod tests {
             http: None,
             store: "sqlite".to_owned(),
             store_error: Some("disk full".to_owned()),
+            usage_unreadable: 3,
         };
         let at = Address { socket: "/c.sock".into() };
         let levels: Vec<Level> = of_status(&at, &status).iter().map(|check| check.level).collect();
-        assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail]);
+        assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail, Level::Warn]);
     }
 }

@@ -1,6 +1,7 @@
 //! `fleet doctor`: what is missing on this machine, each with the command that mends it. It changes nothing.
 
 mod collector;
+mod installed;
 mod machine;
 mod places;
 mod programs;
@@ -94,6 +95,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     checks.extend(roster.checks(&home));
     checks.extend(systemd);
     checks.extend(machine::checks(&roster));
+    checks.extend(installed::checks(&home));
     checks.extend(places::checks(&home));
     checks.extend(sockets::checks(&roster));
     checks.extend(signals::checks(&home));

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use fleet_adapters::runtimes::claude::settings;
 use fleet_adapters::session_file::{self, Session};
 use fleet_domain::{AgentName, agent_env};
-use fleet_framework::Home;
 use fleet_framework::hooks::{self, Manner, Wiring};
 use fleet_framework::prompt::{self, Prompt};
 use fleet_framework::skills::{self, Mode, Places};
+use fleet_framework::{Home, agents};
 
 use super::environment::{Variables, config_dir};
 use super::plan::Sources;
@@ -27,20 +27,13 @@ pub(super) struct Gathered<'h> {
 impl<'h> Gathered<'h> {
     /// `fresh`: no conversation is gone on with.
     pub(super) fn of(home: &'h Home, agent: &AgentName, fresh: bool) -> Result<Self, Failure> {
-        let environment_file = home.agent_env(agent.as_str());
-        let text = match std::fs::read_to_string(&environment_file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                let message = format!("{}: {error}", environment_file.display());
-                return Err(Failure::new(Code::Failure, message)
-                    .next("it is the agent's environment: make it a readable text"));
-            }
-        };
+        let text = agents::read_env(home, agent.as_str()).map_err(|error| {
+            Failure::of(Code::Failure, &error).next("it is the agent's environment: make it a readable text")
+        })?;
         Ok(Self {
             home,
-            environment_file,
-            environment: agent_env::values(&text),
+            environment_file: home.agent_env(agent.as_str()),
+            environment: agent_env::values(&text.unwrap_or_default()),
             remembered: if fresh { None } else { session_file::read(&home.session(agent.as_str())) },
         })
     }

@@ -26,7 +26,7 @@ fn bench() -> Bench {
     let (inputs, hub) = mpsc::channel(64);
     let meters = Arc::new(Meters::new(Wall(T)));
     let clock: Clock = Arc::new(|| Now { mono: fleet_domain::Mono(0), wall: Wall(T) });
-    let started = start(store, inputs, clock, meters.clone()).unwrap();
+    let started = start(store, inputs, clock, meters.clone(), Prices::new(None)).unwrap();
     Bench { started, hub, meters, disk, dir }
 }
 

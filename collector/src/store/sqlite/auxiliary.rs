@@ -16,16 +16,16 @@ use super::{Ids, Sums};
 use crate::store::{AuxiliaryWrite, Booked, Join, UsageWrite};
 
 /// One transaction's view of it.
-pub(super) struct Ledger<'t, 'c> {
+pub(super) struct Ledger<'t, 'c, 'p> {
     pub(super) transaction: &'t Transaction<'c>,
     pub(super) ids: &'t mut Ids,
-    pub(super) sums: &'t mut Sums,
+    pub(super) sums: &'t mut Sums<'p>,
     pub(super) tenant: &'t str,
     pub(super) received: Wall,
     pub(super) booked: Vec<Booked>,
 }
 
-impl Ledger<'_, '_> {
+impl Ledger<'_, '_, '_> {
     /// What telemetry told.
     pub(super) fn auxiliary(&mut self, write: &AuxiliaryWrite) -> rusqlite::Result<()> {
         for told in &write.told {
@@ -161,8 +161,8 @@ impl Ledger<'_, '_> {
     }
 
     pub(super) fn change(&mut self, owner: i64, change: Change) -> rusqlite::Result<()> {
-        self.sums.usage(owner, &change, self.received);
-        self.booked.push(Booked { owner: self.ids.key(self.transaction, owner)?, change });
+        let spent = self.sums.usage(owner, &change, self.received);
+        self.booked.push(Booked { owner: self.ids.key(self.transaction, owner)?, change, spent });
         Ok(())
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fleet_domain::Wall;
 use fleet_domain::fleet::Restored;
 use fleet_domain::readiness::{State, StuckKind};
 use fleet_domain::usage::BUCKET_MS;
+use fleet_domain::{AgentKey, Wall};
 use rusqlite::{Connection, Row};
 
 use super::row::{bucket, key, tokens, unsigned};
-use crate::store::{KEEP_RECENT, Loaded, MAX_RESTORED};
+use crate::store::{Bill, KEEP_RECENT, Loaded, MAX_RESTORED};
 
 type Agents = BTreeMap<i64, Restored>;
 
@@ -43,6 +43,7 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         agents: agents.into_values().collect(),
         last_seq: last.map_or(0, unsigned),
         windows: super::windows::load(connection)?,
+        spent: spent(connection)?,
         budget: super::budget::load(connection)?,
     })
 }
@@ -70,6 +71,18 @@ fn agents(connection: &Connection) -> rusqlite::Result<Agents> {
             transitions: BTreeMap::new(),
         };
         Ok((row.get(0)?, restored))
+    })?;
+    rows.collect()
+}
+
+fn spent(connection: &Connection) -> rusqlite::Result<Vec<(AgentKey, String, Bill)>> {
+    let mut statement = connection.prepare(
+        "SELECT tenant, host, socket, session, model, pico_usd, unpriced FROM spent JOIN agents USING (agent)
+         ORDER BY active_ms DESC LIMIT ?1",
+    )?;
+    let rows = statement.query_map([MAX_RESTORED * 8], |row| {
+        let spent = Bill { pico_usd: i128::from(row.get::<_, i64>(5)?), unpriced: row.get(6)? };
+        Ok((key(row, 0)?, row.get(4)?, spent))
     })?;
     rows.collect()
 }

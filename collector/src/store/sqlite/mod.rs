@@ -17,15 +17,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use fleet_domain::price::Table;
-use fleet_domain::report::Question;
+use fleet_domain::report::{By, Question, Report};
 use fleet_domain::{AgentKey, Wall};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
 use super::{
-    Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, LogEntry, Numbered, Past, Place,
-    SourceKey, Spent, Store, StoreError, Summed, Write,
+    Bill, Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, LogEntry, Numbered, Past,
+    Place, SourceKey, Spent, Store, StoreError, Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -39,6 +39,7 @@ pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
     ids: Ids,
+    prices: Table,
     _lock: PidLock,
 }
 
@@ -59,7 +60,13 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open", path))?;
         schema::prepare(&mut connection, path)?;
-        Ok(Self { connection, path: path.to_owned(), ids: Ids::default(), _lock: lock })
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            ids: Ids::default(),
+            prices: Table::default(),
+            _lock: lock,
+        })
     }
 
     fn failed(&self, what: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError + use<'_> {
@@ -68,7 +75,7 @@ impl Sqlite {
 
     fn write(&mut self, writes: &[Write]) -> rusqlite::Result<Vec<Vec<Booked>>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut sums = Sums::default();
+        let mut sums = Sums::new(&self.prices);
         let mut booked = Vec::with_capacity(writes.len());
         for write in writes {
             booked.push(match write {
@@ -93,6 +100,31 @@ impl Sqlite {
         sums.flush(&transaction)?;
         transaction.commit()?;
         Ok(booked)
+    }
+
+    /// What was booked before anything was priced, once.
+    fn price_the_past(&mut self) -> Result<(), rusqlite::Error> {
+        const PAGE: u32 = 10_000;
+        let done = "SELECT EXISTS (SELECT 1 FROM spent) OR NOT EXISTS (SELECT 1 FROM usage)";
+        if self.connection.query_row(done, [], |row| row.get(0))? {
+            return Ok(());
+        }
+        let question = Question { by: [By::Agent, By::Model].into(), ..Question::default() };
+        let (mut all, mut after) = (Report::default(), Some(Place::default()));
+        while let Some(place) = after {
+            let page = asked::page(&self.connection, &question, &self.prices, &place, PAGE)?;
+            page.report.0.into_iter().for_each(|(group, sum)| all.add(group, &sum));
+            after = page.next;
+        }
+        let transaction = self.connection.transaction()?;
+        for (group, sum) in &all.0 {
+            let (Some(key), Some(model)) = (&group.agent, &group.model) else { continue };
+            let agent = self.ids.of(&transaction, key)?;
+            let usd = sum.costs.known().unwrap_or_default();
+            let unpriced = i64::try_from(sum.costs.unpriced).unwrap_or(i64::MAX);
+            sums::add_spent(&transaction, agent, model, &Bill { pico_usd: usd.0.into(), unpriced })?;
+        }
+        transaction.commit()
     }
 
     #[cfg(test)]
@@ -122,6 +154,10 @@ impl Store for Sqlite {
         format!("sqlite {}", fleet_framework::home::shown(&self.path))
     }
 
+    fn price_by(&mut self, table: Table) {
+        self.prices = table;
+    }
+
     fn commit(&mut self, writes: &[Write]) -> Result<Vec<Vec<Booked>>, StoreError> {
         self.write(writes).map_err(|error| {
             // Rows that the failed transaction had made are gone with it.
@@ -139,6 +175,7 @@ impl Store for Sqlite {
     }
 
     fn load(&mut self, now: Wall) -> Result<Loaded, StoreError> {
+        self.price_the_past().map_err(self.failed("price the ledger"))?;
         load::load(&self.connection, now).map_err(self.failed("read the register"))
     }
 

@@ -14,7 +14,7 @@ use crate::store::{Numbered, Past, Whose};
 pub(super) fn keep(
     transaction: &Transaction<'_>,
     ids: &mut Ids,
-    sums: &mut Sums,
+    sums: &mut Sums<'_>,
     numbered: &Numbered,
 ) -> rusqlite::Result<()> {
     let Transition { key, at, since, from, to, kind, reason, evidence } = &numbered.transition;

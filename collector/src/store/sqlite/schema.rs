@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+pub(super) const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -177,6 +177,18 @@ CREATE TABLE budget_log (
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX usage_by_time ON usage (at_ms);
+";
+
+/// What was spent, as it was priced when it was booked: a counter that no later price moves. Filled from the ledger when it
+/// is first read.
+const V6: &str = "
+CREATE TABLE spent (
+    agent INTEGER NOT NULL REFERENCES agents,
+    model TEXT NOT NULL,
+    pico_usd INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (agent, model)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.

@@ -4,17 +4,19 @@
 use std::collections::BTreeMap;
 
 use fleet_domain::Wall;
+use fleet_domain::price::{Cost, Table as Prices, cost};
 use fleet_domain::usage::{Change, Record};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::row::{bucket, counts, signed, tokens};
-use crate::store::KEEP_RECENT;
+use crate::store::{Bill, KEEP_RECENT};
 
 /// Differences by column; wide, so that no order of additions overflows.
 type Difference = [i128; 6];
 
-#[derive(Default)]
-pub(super) struct Sums {
+pub(super) struct Sums<'p> {
+    prices: &'p Prices,
+    spent: BTreeMap<(i64, String), Bill>,
     totals: BTreeMap<(i64, String), Difference>,
     recent: BTreeMap<(i64, i64), Difference>,
     moves: BTreeMap<(i64, &'static str, &'static str), i64>,
@@ -22,12 +24,36 @@ pub(super) struct Sums {
     active: BTreeMap<i64, (i64, i64)>,
 }
 
-impl Sums {
-    pub(super) fn usage(&mut self, agent: i64, change: &Change, received: Wall) {
+impl<'p> Sums<'p> {
+    pub(super) fn new(prices: &'p Prices) -> Self {
+        let (spent, totals, recent) = Default::default();
+        Self { prices, spent, totals, recent, moves: BTreeMap::new(), active: BTreeMap::new() }
+    }
+
+    /// Answers what it changed in what was spent, by model.
+    pub(super) fn usage(&mut self, agent: i64, change: &Change, received: Wall) -> Vec<(String, Bill)> {
+        let mut spent = Vec::with_capacity(1);
         if let Some(old) = &change.minus {
             self.record(agent, old, -1, received);
+            spent.push((old.model.clone(), self.cost(old, -1)));
         }
         self.record(agent, &change.plus, 1, received);
+        spent.push((change.plus.model.clone(), self.cost(&change.plus, 1)));
+        for (model, difference) in &spent {
+            self.spent.entry((agent, model.clone())).or_default().add(difference);
+        }
+        spent
+    }
+
+    fn cost(&self, record: &Record, sign: i64) -> Bill {
+        match cost(record, self.prices) {
+            // What was taken back used nothing, whoever could have priced it.
+            _ if record.tokens.is_zero() => Bill::default(),
+            Cost::Reported(usd) | Cost::Priced(usd) => {
+                Bill { pico_usd: i128::from(sign) * i128::from(usd.0), unpriced: 0 }
+            }
+            Cost::Unknown => Bill { pico_usd: 0, unpriced: sign },
+        }
     }
 
     fn record(&mut self, agent: i64, record: &Record, sign: i128, received: Wall) {
@@ -55,6 +81,9 @@ impl Sums {
         for ((agent, bucket), difference) in &self.recent {
             adjust(transaction, &RECENT, params![agent, bucket], difference)?;
         }
+        for ((agent, model), spent) in &self.spent {
+            add_spent(transaction, *agent, model, spent)?;
+        }
         for ((agent, from, to), count) in &self.moves {
             transaction
                 .prepare_cached(
@@ -72,6 +101,30 @@ impl Sums {
         }
         Ok(())
     }
+}
+
+/// Never below nothing, also where prices changed between a record and its better version.
+pub(super) fn add_spent(
+    transaction: &Transaction<'_>,
+    agent: i64,
+    model: &str,
+    spent: &Bill,
+) -> rusqlite::Result<()> {
+    if *spent == Bill::default() {
+        return Ok(());
+    }
+    let pico = i64::try_from(spent.pico_usd).unwrap_or(if spent.pico_usd < 0 { i64::MIN } else { i64::MAX });
+    // SQLite would refuse a sum that is too large.
+    transaction
+        .prepare_cached(
+            "INSERT INTO spent (agent, model, pico_usd, unpriced) VALUES (?1, ?2, max(?3, 0), max(?4, 0))
+             ON CONFLICT DO UPDATE SET
+                 pico_usd = CASE WHEN ?3 > 0 AND pico_usd > 9223372036854775807 - ?3 THEN 9223372036854775807
+                                 ELSE max(pico_usd + ?3, 0) END,
+                 unpriced = max(unpriced + ?4, 0)",
+        )?
+        .execute(params![agent, model, pico, spent.unpriced])?;
+    Ok(())
 }
 
 struct Table {

@@ -121,4 +121,8 @@ fn a_ledger_of_the_layout_before_keeps_its_usage_and_takes_prices() {
     let table = fleet_framework::prices::shipped();
     let summed = store.summed(&Question::default(), &table, &Place::default(), 10).unwrap();
     assert_eq!(summed.report.total().costs.known().map(fleet_domain::price::Money::usd), Some(5.0));
+    store.price_by(table);
+    let spent = store.load(Wall(0)).unwrap().spent;
+    assert_eq!(spent[0].2, Bill { pico_usd: 5_000_000_000_000, unpriced: 0 });
+    assert_eq!(store.load(Wall(0)).unwrap().spent, spent, "the past is priced once");
 }

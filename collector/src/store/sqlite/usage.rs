@@ -13,7 +13,7 @@ use crate::store::{AuxiliaryWrite, Booked, UsageWrite};
 pub(super) fn book(
     transaction: &Transaction<'_>,
     ids: &mut Ids,
-    sums: &mut Sums,
+    sums: &mut Sums<'_>,
     write: &UsageWrite,
 ) -> rusqlite::Result<Vec<Booked>> {
     let reader = ids.of(transaction, &write.reader())?;
@@ -39,7 +39,7 @@ pub(super) fn book(
 pub(super) fn book_auxiliary(
     transaction: &Transaction<'_>,
     ids: &mut Ids,
-    sums: &mut Sums,
+    sums: &mut Sums<'_>,
     write: &AuxiliaryWrite,
 ) -> rusqlite::Result<Vec<Booked>> {
     let (tenant, received) = (write.tenant.as_str(), write.received);
