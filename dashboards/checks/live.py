@@ -21,6 +21,7 @@ MAY_BE_EMPTY = {
     ("Tokens today by agent", "F"): "not every model reasons",
     ("Dropped and failed per second", "A"): "a sidecar that drops nothing has no reason to name",
     ("Dropped and failed per second", "B"): "a collector that drops nothing has no reason to name",
+    ("Old facts, limits hit, broken file", "C"): "no account of a healthy fleet is at its limit",
     "fleet:agents:by_stuck_kind": "nobody is stuck in a healthy fleet",
     "fleet:agents:by_drift_kind": "a fleet that runs as configured has none",
 }

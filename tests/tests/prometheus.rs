@@ -9,11 +9,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions};
-use fleet_testkit::fleet::{collector, sidecar, wait_for_state, write_roster};
+use fleet_testkit::fleet::{collector, fleet, sidecar, wait_for_state, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::skip::require_or_skip;
 use fleet_testkit::tmux::PrivateTmux;
 use fleet_testkit::wait::wait_until;
+
+const BUDGET: &str = "
+version: 1
+accounts:
+  - name: anthropic
+    provider: anthropic
+    kind: subscription
+    windows:
+      - {name: 5h, rolling: true, limit: 50M}
+      - {name: 7d, every: 7d, reset_at: 2026-01-05T09:00, limit: 500M}
+ceilings:
+  - {account: anthropic, per: day, hard: 20M, soft: 80%}
+";
 
 struct Prometheus(Child);
 
@@ -54,6 +67,7 @@ fn every_query_of_the_dashboards_and_rules_is_answered_by_a_real_prometheus() {
         "version: 1\ntmux: {socket_name: mosaic-fleet}\nagents: [{name: coder0, runtime: claude, class: implementer}, {name: coder1, runtime: claude}, {name: ghost, runtime: pi}]\n",
     )
     .unwrap();
+    std::fs::write(home.mosaic_home().join("fleet/budget.yaml"), BUDGET).unwrap();
     let (http, port) = (free_port(), free_port());
     let _collector = collector(&home, &format!("127.0.0.1:{http}")).unwrap();
     let _sidecar = sidecar(&home, &["--host"]).unwrap();
@@ -65,6 +79,14 @@ fn every_query_of_the_dashboards_and_rules_is_answered_by_a_real_prometheus() {
     asking.step("prompt go").unwrap();
     asking.step("permission \"Bash: rm x\"").unwrap();
     wait_for_state(&home, "coder1", "stuck").unwrap();
+
+    for args in [
+        &["budget", "check", "--class", "implementer", "--estimate", "10k", "--hold"][..],
+        &["budget", "authorize", "anthropic", "--tokens", "1M", "--until", "2h"],
+    ] {
+        let said = fleet(&home, args).unwrap();
+        assert_eq!(said.code, 0, "{args:?}: {}{}", said.stdout, said.stderr);
+    }
 
     let rules = dashboards.join("prometheus/rules");
     let config = home.root().join("prometheus.yml");
