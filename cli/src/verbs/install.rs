@@ -189,7 +189,7 @@ fn summary(plan: &[PlannedFile], wanted: &Wanted) -> String {
 
 fn no_manager(error: SystemdError) -> Failure {
     let remedy = "nothing was written. Units need a user manager: log in through a login session, or as root `loginctl enable-linger USER`.\n  \
-        Without systemd, run fleet-collector and fleet-sidecar --host yourself, then fleet holder start and fleet launch AGENT";
+        Without systemd: fleet up, which watches over the fleet in the foreground";
     Failure::of(Code::Failure, &error).next(remedy)
 }
 
