@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -19,6 +19,22 @@ impl Pidfd {
         // SAFETY: the OwnedFd is open, and it moves into the AsyncFd, which keeps it until both are dropped.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
         fd.ok().map(Self)
+    }
+
+    /// Asks the process to end; one that has ended already is left in peace.
+    pub fn terminate(&self) {
+        self.send(Signal::TERM);
+    }
+
+    /// Ends the process.
+    pub fn kill(&self) {
+        self.send(Signal::KILL);
+    }
+
+    /// To this very process, whoever has its number by now.
+    fn send(&self, signal: Signal) {
+        // Gone, or another user's by now: either way there is nothing more to do.
+        let _ = rustix::process::pidfd_send_signal(self.0.get_ref(), signal);
     }
 
     /// Returns when the process has ended.

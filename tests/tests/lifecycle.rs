@@ -329,6 +329,26 @@ fn an_update_refreshes_what_is_the_frameworks_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_program_that_goes_on_without_its_terminal_is_ended_with_its_session() -> Result<()> {
+    let home = TestHome::new()?;
+    let deaf = "sh -c 'trap \\\"\\\" HUP; echo deaf; while :; do sleep 1; done'";
+    write_roster(&home, &ROSTER.replace("command: sleep 1002", &format!("command: \"{deaf}\"")))?;
+    let tmux = fleet_testkit::tmux::PrivateTmux::named(&home, "mosaic-fleet")?;
+    for args in [["holder", "start"], ["launch", "agent"], ["launch", "agent0"]] {
+        let said = fleet(&home, &args)?;
+        ensure!(said.code == 0, "{args:?}: {}", said.stderr);
+    }
+    let pid = |name: &str| tmux.run(["list-panes", "-t", &format!("={name}:"), "-F", "#{pane_pid}"]);
+    let (deaf, other) = (pid("agent")?, pid("agent0")?);
+    let lives = |pid: &str| PathBuf::from("/proc").join(pid.trim()).exists();
+    assert!(lives(&deaf));
+    assert_eq!(fleet(&home, &["launch", "--stop", "agent"])?.code, 0);
+    assert!(!lives(&deaf), "it goes on without its terminal");
+    assert!(lives(&other));
+    Ok(())
+}
+
 /// Two commands at once, a home that cannot be written, names that are none.
 #[test]
 fn mistakes_cost_a_message_and_nothing_else() -> Result<()> {

@@ -3,6 +3,7 @@
 //! Targets are exact: `=name` for a session, a pane id for a pane. A server is never started by looking at it, every
 //! call has a time limit, and nothing here sizes, types into or attaches to anything.
 
+mod ending;
 mod list;
 mod server;
 

@@ -294,26 +294,6 @@ impl Server {
             .map(drop)
     }
 
-    /// Ends one session, exactly; one that is not there is already ended.
-    pub async fn kill_session(&self, name: &str) -> Result<(), TmuxError> {
-        if !self.has_session(name).await? {
-            return Ok(());
-        }
-        self.run("kill-session", &["kill-session", "-t", &exact(name)]).await.map(drop)
-    }
-
-    /// Ends the server with every session. Refused for the user's default one.
-    pub async fn kill_server(&self) -> Result<(), TmuxError> {
-        if self.socket.is_default() {
-            let message = "the default server is never ended by the fleet".to_owned();
-            return Err(TmuxError::Failed { socket: self.shown(), command: "kill-server", message });
-        }
-        match self.run("kill-server", &["kill-server"]).await {
-            Err(TmuxError::NoServer { .. }) | Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     pub async fn version() -> Result<(Version, String), TmuxError> {
         let server = Self::new(SocketName::default_server());
         let output = server.run("-V", &["-V"]).await?;
@@ -322,7 +302,7 @@ impl Server {
         Ok((version, shown))
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         what: &'static str,
         args: &[impl AsRef<std::ffi::OsStr>],
@@ -379,7 +359,7 @@ impl Server {
     }
 }
 
-fn exact(name: &str) -> String {
+pub(super) fn exact(name: &str) -> String {
     format!("={name}")
 }
 
