@@ -11,7 +11,7 @@ use fleet_domain::{RuntimeName, SocketName, Wall};
 
 use crate::heartbeat_file;
 use crate::procfs::{self, Stat};
-use crate::runtimes::ending::{self, Ending};
+use crate::runtimes::ending::{self, Ending, Failed};
 use crate::runtimes::{self, NativeReading};
 use crate::screens::{Shows, Sight};
 use crate::tmux::PaneRow;
@@ -117,10 +117,11 @@ pub fn beat_of_file(path: &Path, default_interval: Duration, now: Wall) -> Optio
 }
 
 /// The runtime's own evidence, then the transcript's: a failure that nothing followed, unless a turn runs again.
-/// `confirmed` is how long ago the runtime last answered.
+/// `began` is when the last turn began, as far as somebody saw it, and `confirmed` how long ago the runtime last answered.
 pub fn evidence(
     reading: Option<&NativeReading>,
     ending: &Ending,
+    began: Option<Wall>,
     confirmed: Duration,
     now: SystemTime,
 ) -> Vec<Evidence> {
@@ -128,7 +129,9 @@ pub fn evidence(
     let mut evidence: Vec<Evidence> = own.map(|evidence| Evidence { confirmed, ..evidence }).collect();
     let native = reading.and_then(|reading| reading.native.as_ref());
     let over = native.is_none_or(|native| native.state == NativeState::TurnEnded);
-    if let (Some(failed), true) = (&ending.failed, over) {
+    // A runtime says that a turn is over before its transcript has a line of that turn.
+    let older = |failed: &Failed| failed.at.zip(began).is_some_and(|(at, began)| at < began);
+    if let Some(failed) = ending.failed.as_ref().filter(|failed| over && !older(failed)) {
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at = failed.at.and_then(|at| u64::try_from(at.0).ok()).map(Duration::from_millis);
         evidence.push(Evidence {
@@ -219,7 +222,7 @@ pub fn session(
         runtime: found.runtime.clone(),
         heartbeat: beat(reading.as_ref(), found.stat.as_ref(), interval),
         native: reading.iter().filter_map(|reading| reading.native.clone()).collect(),
-        evidence: evidence(reading.as_ref(), &ending, Duration::ZERO, now),
+        evidence: evidence(reading.as_ref(), &ending, None, Duration::ZERO, now),
         idle: idle(row, now),
         model: ending.model,
         conversation: reading.as_ref().and_then(|reading| reading.conversation.clone()),
@@ -266,5 +269,23 @@ impl Look {
         seen.native.extend(native);
         seen.evidence.extend(evidence);
         seen.draft = sight.draft;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_an_earlier_turn_is_none_of_this_one() {
+        let failed = Failed {
+            kind: fleet_domain::observation::StuckKind::Login,
+            line: "Not logged in".to_owned(),
+            at: Some(Wall(1_000)),
+            until: None,
+        };
+        let ending = Ending { failed: Some(failed), ..Ending::default() };
+        let told = |began| evidence(None, &ending, began, Duration::ZERO, SystemTime::now()).len();
+        assert_eq!([told(None), told(Some(Wall(900))), told(Some(Wall(1_001)))], [1, 1, 0]);
     }
 }

@@ -14,9 +14,9 @@ use fleet_adapters::screens::Rules;
 use fleet_adapters::session_file::Session;
 use fleet_adapters::tmux::PaneRow;
 use fleet_adapters::{look, procfs};
-use fleet_domain::AccountName;
 use fleet_domain::limits::{account_of, provider_of};
-use fleet_domain::observation::{Native, Pane, Process, RosterEntry, Source};
+use fleet_domain::observation::{Native, NativeState, Pane, Process, RosterEntry, Source};
+use fleet_domain::{AccountName, Wall};
 use look::Found;
 use tokio::task::AbortHandle;
 
@@ -55,6 +55,8 @@ pub(super) struct Watched {
     pub(super) served: Served,
     pub(super) stand: Stand,
     pub(super) ending: Ending,
+    /// When the turn began that the runtime itself last told of.
+    pub(super) began: Option<Wall>,
     pub(super) ended_at: Option<(SystemTime, u64)>,
     pub(super) tracer: Tracer,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
@@ -98,6 +100,7 @@ impl Watched {
             served: Served::default(),
             stand: Stand::default(),
             ending: Ending::default(),
+            began: None,
             ended_at: None,
             tracer: Tracer::default(),
             conversation: (None, 0),
@@ -207,6 +210,7 @@ impl Watched {
         self.served = Served::default();
         self.stand = Stand::default();
         self.ending = Ending::default();
+        self.began = None;
         self.ended_at = None;
         self.tracer = Tracer::default();
         self.conversation = (None, 0);
@@ -243,6 +247,13 @@ impl Watched {
         self.misses = 0;
         if reading.native.is_some() && !stat.stopped() {
             self.confirmed = Some((Instant::now(), Source::StateFile));
+        }
+        let turn = reading
+            .native
+            .as_ref()
+            .filter(|native| matches!(native.state, NativeState::Busy | NativeState::Retrying));
+        if let Some(turn) = turn {
+            self.began = Some(wall_now().minus(turn.since.unwrap_or_default()));
         }
         let changed = self.reading.as_ref().is_none_or(|before| !same(before, &reading));
         self.reading = Some(reading);

@@ -54,7 +54,7 @@ impl Watched {
         let (hooked, asked) = self.told.as_ref().map(|told| told.says(idle, now)).unzip();
         let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
         let (shown, in_the_way) = self.screen.says(now, wall);
-        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, silence, time);
+        let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, self.began, silence, time);
         evidence.extend(self.stand.evidence(now));
         evidence.extend(self.served.evidence(now, wall));
         evidence.extend(asked.flatten());
