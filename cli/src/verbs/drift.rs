@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use fleet_adapters::systemd::Systemd;
 use fleet_domain::drift::{Kind, Severity};
 use fleet_domain::fleet::AgentView;
 use fleet_domain::readiness::State;
@@ -259,5 +258,5 @@ async fn carry_out(site: &Arc<Site>, keeper: &Keeper, mend: Mend, agent: Option<
 async fn enable(keeper: &Keeper, agent: &str) -> Outcome {
     let Keeper::Systemd(systemd) = keeper else { return Ok(()) };
     let units = [agent_unit(agent), sidecar_unit(agent)];
-    Systemd::enable(systemd, &units).await.map_err(|error| Failure::of(Code::Failure, &error))
+    systemd.enable(&units).await.map_err(|error| Failure::of(Code::Failure, &error))
 }

@@ -15,9 +15,9 @@ use fleet_framework::units::{self, HOLDER, PlannedFile, Status};
 use fleet_framework::{Home, seed};
 use tokio::time::{Instant, sleep};
 
-use super::events::duration;
 use super::install::programs;
 use super::launch::VERSION_VARIABLE;
+use super::wait::time;
 use crate::app::Global;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::{Act, Keeper};
@@ -53,10 +53,6 @@ pub struct Args {
     /// Where fleet, fleet-collector and fleet-sidecar are; default is where this program is
     #[arg(long, value_name = "DIR")]
     bin: Option<PathBuf>,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "write 45s, 10m or 2h30m".to_owned())
 }
 
 /// Between two agents that are started anew.
@@ -122,10 +118,11 @@ fn installed(plan: Vec<PlannedFile>) -> Vec<PlannedFile> {
 
 /// The agents whose environment file is not what the roster says.
 fn environments(site: Option<&Site>) -> Result<Vec<String>, Failure> {
+    let Some(site) = site else { return Ok(Vec::new()) };
     let mut names = Vec::new();
-    for agent in site.iter().flat_map(|site| site.agents().map(move |agent| (site, agent))) {
-        if !agent.0.env_differences(agent.1)?.is_empty() {
-            names.push(agent.1.name.to_string());
+    for agent in site.agents() {
+        if !site.env_differences(agent)?.is_empty() {
+            names.push(agent.name.to_string());
         }
     }
     Ok(names)
@@ -145,10 +142,8 @@ async fn apply(
                 output::note(&format!("what was replaced is kept in {}", shown(&backup)));
             }
         }
-        for agent in site.iter().flat_map(|site| site.agents()) {
-            if site.is_some_and(|site| site.home.agent_env(agent.name.as_str()).exists())
-                && let Some(site) = site
-            {
+        if let Some(site) = site {
+            for agent in site.agents().filter(|agent| home.agent_env(agent.name.as_str()).exists()) {
                 site.refresh_env(agent)?;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleet_adapters::procfs;
-use fleet_adapters::systemd::Systemd;
+use fleet_adapters::systemd::SystemdError;
 use fleet_adapters::tmux::{Life, Server};
 use fleet_domain::SocketName;
 use fleet_framework::agents::{forget, write_env};
@@ -185,11 +185,11 @@ async fn restart(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String>
 
 async fn stop(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String> {
     match keeper {
-        Keeper::Systemd(systemd) => said(Systemd::stop(systemd, &agent_unit(name)).await),
+        Keeper::Systemd(systemd) => said(systemd.stop(&agent_unit(name)).await),
         Keeper::Direct { .. } => launcher(site, name, &["launch", "--stop", name]).await,
     }
 }
 
-fn said(done: Result<(), fleet_adapters::systemd::SystemdError>) -> Result<(), String> {
+fn said(done: Result<(), SystemdError>) -> Result<(), String> {
     done.map_err(|error| error.to_string())
 }

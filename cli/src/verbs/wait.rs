@@ -71,7 +71,8 @@ fn wanted(text: &str) -> Result<Wanted, String> {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+/// A length of time as an argument.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "write 45s, 10m or 2h30m".to_owned())
 }
 
