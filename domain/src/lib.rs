@@ -21,6 +21,7 @@ pub mod recovery;
 pub mod report;
 pub mod roster;
 pub mod secrets;
+pub mod stint;
 pub mod tally;
 pub mod text;
 pub mod time;

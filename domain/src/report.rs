@@ -21,6 +21,8 @@ pub enum By {
     Class,
     /// The runtime's conversation.
     Session,
+    /// That the agent was on at the time.
+    Task,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -62,6 +64,7 @@ impl Question {
             hour: self.hour_of(at).filter(|_| asked(By::Hour)),
             class: of.class.filter(|_| asked(By::Class)),
             session: of.session.filter(|_| asked(By::Session)),
+            task: of.task.filter(|_| asked(By::Task)),
         }
     }
 }
@@ -77,6 +80,8 @@ pub struct Group {
     pub model: Option<String>,
     pub class: Option<String>,
     pub session: Option<String>,
+    /// `None` for what was used outside of any task.
+    pub task: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +101,13 @@ impl Sum {
         self.tokens.add(&other.tokens);
         self.costs.add(&other.costs);
         self.responses = self.responses.saturating_add(other.responses);
+    }
+
+    /// Never below nothing.
+    pub fn subtract(&mut self, other: &Self) {
+        self.tokens.subtract(&other.tokens);
+        self.costs.subtract(&other.costs);
+        self.responses = self.responses.saturating_sub(other.responses);
     }
 }
 

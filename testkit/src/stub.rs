@@ -40,6 +40,8 @@ impl ModelStub {
         command
             .arg("--bodies")
             .arg(dir.path().join("bodies"))
+            .arg("--bill")
+            .arg(dir.path().join("bill.jsonl"))
             .arg("--work")
             .arg(dir.path())
             .current_dir(dir.path());
@@ -106,6 +108,16 @@ impl ModelStub {
     pub fn heard(&self, text: &str) -> bool {
         let holds = |request: &Value| request["last"].as_str().is_some_and(|last| last.contains(text));
         self.requests().is_ok_and(|requests| requests.iter().any(holds))
+    }
+
+    /// Every response that it told the usage of to its end, in order: `id`, `model`, what it was `for` (`answer`, `title`,
+    /// `compaction`, `other`), and the tokens by disjoint kinds.
+    ///
+    /// # Errors
+    /// When the bill cannot be read.
+    pub fn billed(&self) -> Result<Vec<Value>> {
+        let bill = self.dir.path().join("bill.jsonl");
+        if bill.exists() { read_rows(&bill) } else { Ok(Vec::new()) }
     }
 
     /// Every request so far, without secrets and bodies.

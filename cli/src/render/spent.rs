@@ -15,6 +15,9 @@ use super::item::API_VERSION;
 use super::spark::sparkline;
 use super::words::{NONE, count, plural, safe};
 
+/// What was used while the agent was on no task.
+const NO_TASK: &str = "(no task)";
+
 pub struct Spent<'a> {
     pub report: &'a Report,
     /// The columns that tell apart, in their order.
@@ -64,6 +67,7 @@ impl Spent<'_> {
             By::Hour => group.hour.map(|hour| hour_of(hour, self.zone)),
             By::Class => group.class.clone(),
             By::Session => group.session.clone(),
+            By::Task => Some(group.task.clone().unwrap_or_else(|| NO_TASK.to_owned())),
         };
         let told = told.filter(|told| !told.is_empty());
         told.map_or_else(|| NONE.to_owned(), |told| safe(&told).into_owned())
@@ -92,6 +96,7 @@ const fn title(by: By) -> &'static str {
         By::Hour => "HOUR",
         By::Class => "CLASS",
         By::Session => "SESSION",
+        By::Task => "TASK",
     }
 }
 
@@ -302,6 +307,7 @@ pub(super) fn labels(spent: &Spent<'_>, group: &Group) -> BTreeMap<&'static str,
             By::Hour => drop(labels.insert("hour", group.hour.map(Wall::to_rfc3339))),
             By::Class => drop(labels.insert("class", text(&group.class))),
             By::Session => drop(labels.insert("session", text(&group.session))),
+            By::Task => drop(labels.insert("task", text(&group.task))),
         }
     }
     labels

@@ -38,11 +38,12 @@ Examples:
   fleet usage                              each agent's tokens, all that is kept
   fleet usage --by day,model --since 7d
   fleet usage --by account --json
+  fleet usage --by task,model --since 7d   what each task used; (no task) is the rest
   fleet usage --by hour,class --csv > today.csv
   fleet usage --scan ~/.claude ~/.codex    transcripts read here and now, without a collector
   fleet usage --check                      what is counted beside what the runtimes tell";
 
-/// Count tokens and what they cost: by agent, model, day, hour, account, class, session or runtime
+/// Count tokens and what they cost: by agent, model, day, hour, account, class, task, session or runtime
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub struct Args {
@@ -91,6 +92,7 @@ enum Dimension {
     Hour,
     Class,
     Session,
+    Task,
 }
 
 impl From<Dimension> for By {
@@ -104,6 +106,7 @@ impl From<Dimension> for By {
             Dimension::Hour => Self::Hour,
             Dimension::Class => Self::Class,
             Dimension::Session => Self::Session,
+            Dimension::Task => Self::Task,
         }
     }
 }
@@ -145,11 +148,12 @@ impl<'a> Asking<'a> {
     fn of(args: &'a Args, paths: Vec<PathBuf>) -> Result<Self, Failure> {
         let fallback: &[By] = if paths.is_empty() { &[By::Agent] } else { &[By::Runtime, By::Model] };
         let by = chosen(&args.by, fallback);
-        let of_fleet = |by: &&By| matches!(by, By::Agent | By::Account | By::Class);
+        let of_fleet = |by: &&By| matches!(by, By::Agent | By::Account | By::Class | By::Task);
         if let Some(unknown) = by.iter().find(of_fleet).filter(|_| !paths.is_empty()) {
             let what = match unknown {
                 By::Agent => "an agent's name",
                 By::Account => "an account's name",
+                By::Task => "a task's name",
                 _ => "an agent's class",
             };
             return Err(Failure::new(Code::Usage, format!("a transcript does not say {what}"))

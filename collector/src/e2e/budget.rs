@@ -114,6 +114,37 @@ async fn a_place_is_on_the_disk_when_it_is_promised_and_a_restart_keeps_it() {
 }
 
 #[tokio::test]
+async fn what_an_agent_uses_while_it_is_on_a_task_is_the_tasks() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), BUDGET);
+    let collector = start(dir.path());
+    let mut client = collector.budget().await;
+    let mut sidecar = collector.sidecar().await;
+    sidecar.pay(batch("coder0", 1, &[("before", 5)])).await;
+    sidecar.cursor().await;
+    let task = check(&mut client, ask(1_000)).await.task;
+    let started = pb::StartTaskRequest { task: task.clone(), agent: "coder0".to_owned() };
+    // What was used in the very millisecond of the start is the task's.
+    let now = clock::system()().wall.0;
+    while clock::system()().wall.0 == now {}
+    client.start_task(started).await.unwrap();
+    sidecar.pay(batch("coder0", 2, &[("within", 10)])).await;
+    sidecar.pay(batch("coder1", 3, &[("another's", 100)])).await;
+    sidecar.cursor().await;
+    sidecar.cursor().await;
+    client.end_task(pb::EndTaskRequest { task: task.clone(), tokens: None }).await.unwrap();
+    sidecar.pay(batch("coder0", 4, &[("after", 1_000)])).await;
+    sidecar.cursor().await;
+    let by = vec![pb::UsageDimension::Task.into()];
+    let question = pb::GetUsageRequest { by, ..Default::default() };
+    let sums = collector.reader().await.get_usage(question).await.unwrap().into_inner().sums;
+    let told: Vec<(String, u64)> =
+        sums.into_iter().map(|sum| (sum.task, sum.tokens.unwrap().output)).collect();
+    assert_eq!(told, [(String::new(), 1_105), (task, 10)]);
+    collector.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_file_leaves_the_last_good_budget_in_force_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), BUDGET);

@@ -13,6 +13,7 @@ use fleet_domain::budget::gate::{Gate, Kept, Outlook, Rostered, State};
 use fleet_domain::budget::standing::{Fact, Setting};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::{Table, cost};
+use fleet_domain::stint::Stint;
 use fleet_domain::usage::Record;
 use fleet_domain::{AgentKey, Wall};
 use fleet_proto::convert::{
@@ -23,7 +24,7 @@ use fleet_proto::prost::Message;
 use jiff::tz::TimeZone;
 
 use crate::budget::zone;
-use crate::store::{Booked, BudgetRow, BudgetWrite, LogEntry, RowKind, Spent};
+use crate::store::{Booked, BudgetRow, BudgetWrite, LogEntry, RowKind, Spent, StintRow};
 
 /// A learned amount is kept again when it differs by more than this.
 const CAPACITY_STEP: f64 = 0.02;
@@ -196,7 +197,7 @@ impl Budget {
     /// Gives back the places of those whose time is out.
     pub(super) fn tick(&mut self, now: Wall) -> Vec<BudgetWrite> {
         let gone = self.gate.expire(now);
-        gone.iter().filter_map(|name| self.gate.task(name)).map(|task| put_task(task, now)).collect()
+        gone.iter().filter_map(|name| self.gate.task(name)).flat_map(|task| put_task(task, now)).collect()
     }
 
     /// The answer, and what must be durable before it is given.
@@ -218,7 +219,7 @@ impl Budget {
             *self.decisions.entry((told.decision, told.reason)).or_default() += 1;
             if let Some(task) = told.task.as_deref().and_then(|name| self.gate.task(name)).filter(|_| !known)
             {
-                writes.push(put_task(task, now));
+                writes.extend(put_task(task, now));
                 if told.reason == Reason::Authorized {
                     writes.extend(self.authorizations());
                 }
@@ -298,7 +299,7 @@ impl Budget {
         let mut writes = self.tick(now);
         let started = self.gate.start(name, Some(agent), now).cloned();
         if let Ok(task) = &started {
-            writes.push(put_task(task, now));
+            writes.extend(put_task(task, now));
             writes.push(log(now, &task.agent, "start", name, &task.model));
         }
         (started, writes)
@@ -316,7 +317,7 @@ impl Budget {
         let ended = self.gate.end(name, tokens, now).cloned();
         if let Ok(task) = &ended {
             let (projected, actual) = (task.estimate.projected, task.actual.tokens);
-            writes.push(put_task(task, now));
+            writes.extend(put_task(task, now));
             writes.push(log(
                 now,
                 &task.agent,
@@ -401,8 +402,15 @@ fn put(kind: RowKind, key: String, at: Wall, message: &impl Message) -> BudgetWr
     BudgetWrite::Put(BudgetRow { kind, key, at, body: message.encode_to_vec() })
 }
 
-fn put_task(task: &Task, now: Wall) -> BudgetWrite {
-    put(RowKind::Task, task.name.clone(), now, &task_to_pb(task))
+/// The task as it is now, and once it was started, whose time on it is which.
+fn put_task(task: &Task, now: Wall) -> impl Iterator<Item = BudgetWrite> + use<> {
+    let kept = put(RowKind::Task, task.name.clone(), now, &task_to_pb(task));
+    let from = task.started.filter(|_| !task.agent.is_empty());
+    let stint = from.map(|from| {
+        let stint = Stint { from, task: task.name.clone(), to: task.ended };
+        BudgetWrite::Stint(StintRow { tenant: task.tenant.clone(), session: task.agent.clone(), stint })
+    });
+    std::iter::once(kept).chain(stint)
 }
 
 fn log(at: Wall, who: &str, what: &str, subject: &str, detail: &str) -> BudgetWrite {

@@ -25,10 +25,15 @@ pub(super) async fn sum(
     table: Arc<Table>,
 ) -> Result<Report, Status> {
     let mut report = Report::default();
-    let mut after = Place::default();
+    let (mut after, mut rolls) = (Place::default(), None);
     loop {
         let page = store.summed(question.clone(), table.clone(), after, PAGE).await;
         let page = page.map_err(|error| Status::unavailable(chain(&error)))?;
+        if *rolls.get_or_insert(page.rolls) != page.rolls {
+            // Old rows moved from where they were to be read to where they were not, or the other way: from the start.
+            (report, after, rolls) = (Report::default(), Place::default(), None);
+            continue;
+        }
         for (group, sum) in page.report.0 {
             report.add(group, &sum);
         }

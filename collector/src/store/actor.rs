@@ -19,7 +19,7 @@ use fleet_domain::Wall;
 use fleet_domain::price::Table;
 
 use super::handle::{Ack, BudgetJob, Question, Sink, StoreHandle, UsageJob, queues};
-use super::{AuxiliaryWrite, Numbered, Store, StoreError, WindowWrite, Write};
+use super::{AuxiliaryWrite, Numbered, ROLL_AT_ONCE, Store, StoreError, WindowWrite, Write};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::hub::Input;
@@ -137,7 +137,7 @@ impl Actor {
         while self.open() {
             match self.wake(&mut prune).await {
                 Wake::Retry => self.flush().await,
-                Wake::Prune => self.prune(),
+                Wake::Prune => self.prune(&mut prune),
                 Wake::End => self.end(),
                 Wake::Usage(None) => self.usage = None,
                 Wake::Transition(None) => self.transitions = None,
@@ -340,9 +340,14 @@ impl Actor {
         Ok(())
     }
 
-    fn prune(&mut self) {
+    fn prune(&mut self, again: &mut Interval) {
         match self.store.prune((self.clock)().wall) {
-            Ok(rows) => tracing::debug!(rows, "pruned the store"),
+            Ok(rows) => {
+                tracing::debug!(rows, "pruned the store");
+                if rows >= ROLL_AT_ONCE {
+                    again.reset_after(FIRST_RETRY);
+                }
+            }
             Err(error) => {
                 self.meters.store_errors.add(1);
                 tracing::warn!("{}", chain(&error));

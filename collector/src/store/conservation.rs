@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use fleet_domain::AgentKey;
+use fleet_domain::price::Table;
+use fleet_domain::report::{By, Question};
 use fleet_domain::usage::{Record, Tokens, merge};
+use fleet_domain::{AgentKey, Wall};
 use proptest::prelude::*;
 
 use super::conformance::{T, key, record, usage};
 use super::sqlite::Sqlite;
-use super::{Store, UsageWrite, Write};
+use super::{Place, Store, UsageWrite, Write};
 
 type Totals = BTreeMap<(AgentKey, String), Tokens>;
 
@@ -22,6 +24,11 @@ enum Step {
     /// The disk is full: the transaction must leave nothing behind.
     Fail(Vec<Batch>),
     Restart,
+    /// So many hours of the past are left as they are: before that are sums of hours, or of days.
+    Roll {
+        left: i64,
+        days: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Repeat),
         1 => batches().prop_map(Step::Fail),
         1 => Just(Step::Restart),
+        2 => (-2i64..60, any::<bool>()).prop_map(|(left, days)| Step::Roll { left, days }),
     ]
 }
 
@@ -85,8 +93,24 @@ impl Oracle {
     }
 }
 
+/// The same, asked as readers ask: page by page, each response or what became of it.
+fn asked(store: &mut Sqlite) -> (Totals, u64) {
+    let question = Question { by: [By::Agent, By::Model].into(), ..Question::default() };
+    let (mut totals, mut responses, mut after) = (Totals::new(), 0, Some(Place::default()));
+    while let Some(place) = after {
+        let page = store.summed(&question, &Table::default(), &place, 3).unwrap();
+        for (group, sum) in page.report.0 {
+            responses += sum.responses;
+            assert_eq!(sum.costs.unpriced, sum.responses);
+            totals.entry((group.agent.unwrap(), group.model.unwrap())).or_default().add(&sum.tokens);
+        }
+        after = page.next;
+    }
+    (nonzero(&totals), responses)
+}
+
 fn stored(store: &mut Sqlite) -> Totals {
-    let agents = store.load(fleet_domain::Wall(T)).unwrap().agents;
+    let agents = store.load(Wall(T)).unwrap().agents;
     let each = agents.into_iter().flat_map(|restored| {
         let key = restored.key;
         restored.by_model.into_iter().map(move |(model, tokens)| ((key.clone(), model), tokens))
@@ -126,6 +150,13 @@ proptest! {
                     store = Sqlite::open(&path).unwrap();
                     continue;
                 }
+                Step::Roll { left, days } => {
+                    let keep = if *days { super::KEEP_HOURS } else { super::KEEP_RESPONSES };
+                    let now = Wall(T - left * 3_600_000).plus(keep);
+                    store.prune(now).unwrap();
+                    prop_assert_eq!(store.prune(now).unwrap(), 0, "nothing is left to do");
+                    (Vec::new(), false)
+                }
             };
             if fails {
                 store.refuse_cursors(true);
@@ -142,9 +173,12 @@ proptest! {
                 for write in &writes {
                     if let Write::Usage(write) = write { oracle.take(write); }
                 }
-                last = writes;
+                if !matches!(step, Step::Roll { .. }) {
+                    last = writes;
+                }
             }
             prop_assert_eq!(stored(&mut store), oracle.totals());
+            prop_assert_eq!(asked(&mut store), (oracle.totals(), oracle.known.len() as u64));
             prop_assert_eq!(nonzero(&memory), oracle.totals());
             let source = super::SourceKey { source: "t".to_owned(), tenant: key("x").tenant, host: key("x").host };
             prop_assert_eq!(store.cursor(&source).unwrap(), oracle.cursor.map(|cursor| vec![cursor]));

@@ -25,6 +25,7 @@ use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
+use fleet_domain::stint::Stint;
 use fleet_domain::usage::{Change, Record};
 use fleet_domain::{AgentKey, HostId, TenantId, Wall};
 use fleet_proto::convert::UsageBatch;
@@ -33,6 +34,12 @@ use fleet_proto::convert::UsageBatch;
 pub const KEEP_TRANSITIONS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How far back a restart knows usage by quarters of an hour; a little more than the longest day.
 pub const KEEP_RECENT: Duration = Duration::from_secs(30 * 3600);
+/// How long each response of the ledger has a row of its own; then they are rolled up by the hour,
+pub const KEEP_RESPONSES: Duration = Duration::from_secs(90 * 24 * 3600);
+/// and after this by the day.
+pub const KEEP_HOURS: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Rows that are rolled up at most before others have their turn.
+pub const ROLL_AT_ONCE: usize = 50_000;
 /// How long a window is kept that nobody tells of any more.
 pub const KEEP_WINDOWS: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long what telemetry told may wait for its transcript, and the other way.
@@ -80,7 +87,8 @@ pub trait Store: Send {
     /// What was changed of the budget, and decided unless only changes are wanted; the latest first.
     fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError>;
 
-    /// Lets go of what is past its time; answers how many rows.
+    /// Lets go of what is past its time and rolls up what is old; answers how many rows. After [`ROLL_AT_ONCE`]
+    /// there may be more, and whoever asks again soon goes on.
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError>;
 }
 
@@ -161,7 +169,17 @@ pub struct WindowWrite {
 pub enum BudgetWrite {
     Put(BudgetRow),
     Drop(RowKind, String),
+    /// When an agent is on a task; a later one of the same task replaces it.
+    Stint(StintRow),
     Log(LogEntry),
+}
+
+/// An agent's time on a task, for what it used then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StintRow {
+    pub tenant: String,
+    pub session: String,
+    pub stint: Stint,
 }
 
 /// A value as the wire writes it.
@@ -271,6 +289,8 @@ pub struct Loaded {
 pub struct Place {
     pub tenant: String,
     pub id: String,
+    /// Among what was rolled up, which comes after all responses.
+    pub rolled: Option<(i64, i64, i64)>,
 }
 
 /// Sums of one stretch of the ledger, and where to go on; `None` at its end.
@@ -278,6 +298,8 @@ pub struct Place {
 pub struct Summed {
     pub report: Report,
     pub next: Option<Place>,
+    /// So often rows changed their place in the order. Pages of different counts do not belong together.
+    pub rolls: u64,
 }
 
 /// Which transitions.

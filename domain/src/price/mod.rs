@@ -105,6 +105,15 @@ impl Costs {
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
     }
 
+    /// Never below nothing.
+    pub fn subtract(&mut self, other: &Self) {
+        self.reported = Money(self.reported.0.saturating_sub(other.reported.0));
+        self.priced = Money(self.priced.0.saturating_sub(other.priced.0));
+        self.by_report = self.by_report.saturating_sub(other.by_report);
+        self.by_price = self.by_price.saturating_sub(other.by_price);
+        self.unpriced = self.unpriced.saturating_sub(other.unpriced);
+    }
+
     /// The part that is known; `None` where no response's cost is.
     pub fn known(&self) -> Option<Money> {
         (self.by_report > 0 || self.by_price > 0).then(|| self.reported.plus(self.priced))

@@ -20,6 +20,7 @@ pub fn question_to_pb(question: &Question) -> pb::GetUsageRequest {
         By::Hour => pb::UsageDimension::Hour,
         By::Class => pb::UsageDimension::Class,
         By::Session => pb::UsageDimension::Session,
+        By::Task => pb::UsageDimension::Task,
     });
     pb::GetUsageRequest {
         since_unix_ms: question.since.0,
@@ -52,6 +53,7 @@ fn by_from_pb(by: i32) -> Result<By, Invalid> {
         Ok(pb::UsageDimension::Hour) => By::Hour,
         Ok(pb::UsageDimension::Class) => By::Class,
         Ok(pb::UsageDimension::Session) => By::Session,
+        Ok(pb::UsageDimension::Task) => By::Task,
         Ok(pb::UsageDimension::Unspecified) | Err(_) => {
             let why = format!("{by} is no dimension that this version knows");
             return Err(Invalid::Bad { field: "usage.by", why });
@@ -69,6 +71,7 @@ pub fn sums_to_pb(report: &Report) -> pb::GetUsageResponse {
         hour_unix_ms: group.hour.map_or(0, |hour| hour.0),
         class: group.class.clone().unwrap_or_default(),
         conversation: group.session.clone().unwrap_or_default(),
+        task: group.task.clone().unwrap_or_default(),
         tokens: Some(tokens_to_pb(&sum.tokens)),
         responses: sum.responses,
         cost: Some(costs_to_pb(&sum.costs)),
@@ -90,6 +93,7 @@ pub fn sums_from_pb(answer: &pb::GetUsageResponse) -> Result<Report, Invalid> {
             hour: Some(Wall(sum.hour_unix_ms)).filter(|hour| hour.0 != 0),
             class: some(&sum.class),
             session: some(&sum.conversation),
+            task: some(&sum.task),
         };
         let tokens = sum.tokens.as_ref().map(tokens_from_pb).unwrap_or_default();
         let costs = costs_from_pb(sum.cost.as_ref(), sum.responses);
@@ -130,9 +134,19 @@ mod tests {
     fn a_question_and_its_answer_arrive_as_they_were_sent() {
         let question = Question {
             since: Wall(5),
-            by: [By::Agent, By::Runtime, By::Account, By::Model, By::Day, By::Hour, By::Class, By::Session]
-                .into_iter()
-                .collect(),
+            by: [
+                By::Agent,
+                By::Runtime,
+                By::Account,
+                By::Model,
+                By::Day,
+                By::Hour,
+                By::Class,
+                By::Session,
+                By::Task,
+            ]
+            .into_iter()
+            .collect(),
             days: vec![Wall(5), Wall(9)],
         };
         assert_eq!(question_from_pb(&question_to_pb(&question)).unwrap(), question);
@@ -146,6 +160,7 @@ mod tests {
             hour: Some(Wall(9)),
             class: Some("c".into()),
             session: Some("s".into()),
+            task: Some("t".into()),
             ..Group::default()
         };
         let costs = Costs { reported: Money(7), by_report: 1, priced: Money(9), by_price: 1, unpriced: 1 };

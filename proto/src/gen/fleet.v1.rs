@@ -1584,6 +1584,8 @@ pub struct UsageSum {
     pub class: ::prost::alloc::string::String,
     #[prost(string, tag = "11")]
     pub conversation: ::prost::alloc::string::String,
+    #[prost(string, tag = "12")]
+    pub task: ::prost::alloc::string::String,
 }
 /// What responses cost, in 10⁻¹² US dollars. Those whose cost nobody knows are in neither sum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1641,6 +1643,8 @@ pub enum UsageDimension {
     Class = 7,
     /// The runtime's conversation.
     Session = 8,
+    /// That the agent was on at the time.
+    Task = 9,
 }
 impl UsageDimension {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1658,6 +1662,7 @@ impl UsageDimension {
             Self::Hour => "USAGE_DIMENSION_HOUR",
             Self::Class => "USAGE_DIMENSION_CLASS",
             Self::Session => "USAGE_DIMENSION_SESSION",
+            Self::Task => "USAGE_DIMENSION_TASK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1672,6 +1677,7 @@ impl UsageDimension {
             "USAGE_DIMENSION_HOUR" => Some(Self::Hour),
             "USAGE_DIMENSION_CLASS" => Some(Self::Class),
             "USAGE_DIMENSION_SESSION" => Some(Self::Session),
+            "USAGE_DIMENSION_TASK" => Some(Self::Task),
             _ => None,
         }
     }

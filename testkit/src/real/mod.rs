@@ -129,7 +129,7 @@ pub struct Setup {
     pub credentials: Credentials,
     pub retries: Retries,
     pub under: Under,
-    /// Codex: nobody is asked before a command runs.
+    /// Codex, opencode: nobody is asked before a command runs.
     pub unattended: bool,
     /// With a server that can be listened to: Codex' daemon, opencode's port with a password.
     pub served: bool,

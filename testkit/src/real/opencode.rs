@@ -29,11 +29,12 @@ pub(super) fn configure(place: &Place<'_>, setup: &Setup) -> Result<Command> {
         "options": {"baseURL": format!("{}/v1", place.base_url), "apiKey": "sk-dummy"},
         "models": {"stub-model": model}
     });
+    let asks = if setup.unattended { "allow" } else { "ask" };
     let config = json!({
         "autoupdate": false, "share": "disabled",
         "model": "stub/stub-model", "small_model": "stub/stub-model",
         "enabled_providers": ["stub"], "provider": {"stub": provider},
-        "permission": {"bash": "ask", "edit": "ask", "webfetch": "ask"}
+        "permission": {"bash": asks, "edit": asks, "webfetch": asks}
     });
     write(&place.user_home.join(".config/opencode/opencode.json"), &config.to_string())?;
     let quiet = [

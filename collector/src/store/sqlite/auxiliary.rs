@@ -11,7 +11,7 @@ use fleet_domain::usage::{Change, Record, Tokens, UNATTRIBUTED, merge};
 use fleet_domain::{AgentKey, SocketName, Wall};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::usage::{Row, known, put};
+use super::usage::{Known, Row, known, put};
 use super::{Ids, Sums};
 use crate::store::{AuxiliaryWrite, Booked, Join, UsageWrite};
 
@@ -40,8 +40,9 @@ impl Ledger<'_, '_, '_> {
                 None => (self.nobody(write)?, told.account.clone()),
             };
             let seen = known(self.transaction, self.tenant, &told.record.id)?;
-            let (owner, seen) = seen.map_or((owner, None), |(owner, seen)| (owner, Some(seen)));
-            if let Some(change) = merge(seen.as_ref(), &told.record) {
+            let owner = seen.as_ref().map_or(owner, |seen| seen.owner);
+            if let Some(change) = merge(seen.as_ref().map(|seen| &seen.record), &told.record) {
+                seen.map_or(Ok(()), |seen| seen.to_row(self.transaction, self.tenant))?;
                 let row = Row { tenant: self.tenant, owner, runtime: &told.runtime, account: &account };
                 put(self.transaction, &row, &change.plus)?;
                 self.change(owner, change)?;
@@ -137,11 +138,12 @@ impl Ledger<'_, '_, '_> {
 
     fn retract_all(&mut self, key: &str) -> rusqlite::Result<()> {
         for id in self.recall(key)? {
-            if let Some((owner, record)) = known(self.transaction, self.tenant, &id)? {
+            if let Some(known) = known(self.transaction, self.tenant, &id)? {
+                known.to_row(self.transaction, self.tenant)?;
                 self.transaction
                     .prepare_cached("DELETE FROM usage WHERE tenant = ?1 AND id = ?2")?
                     .execute([self.tenant, &id])?;
-                self.change(owner, emptied(record))?;
+                self.change(known.owner, emptied(known.record))?;
             }
         }
         Ok(())
@@ -150,7 +152,9 @@ impl Ledger<'_, '_, '_> {
     /// What was nobody's becomes the conversation's agent's.
     fn settle(&mut self, conversation: &str, agent: i64, account: &str) -> rusqlite::Result<()> {
         for id in self.recall(&format!("of:{conversation}"))? {
-            let Some((owner, record)) = known(self.transaction, self.tenant, &id)? else { continue };
+            let Some(known) = known(self.transaction, self.tenant, &id)? else { continue };
+            known.to_row(self.transaction, self.tenant)?;
+            let Known { owner, record, .. } = known;
             self.transaction
                 .prepare_cached("UPDATE usage SET agent = ?3, account = ?4 WHERE tenant = ?1 AND id = ?2")?
                 .execute(params![self.tenant, id, agent, account])?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use fleet_domain::Wall;
 use fleet_domain::budget::amount::Used;
 use fleet_domain::price::Table;
+use fleet_domain::stint::{Stint, Stints};
 use rusqlite::{Connection, Transaction, params};
 
 use super::row::{key, reported, terms, tokens};
@@ -25,6 +26,13 @@ pub(super) fn keep(transaction: &Transaction<'_>, write: &BudgetWrite) -> rusqli
         BudgetWrite::Drop(kind, key) => transaction
             .prepare_cached("DELETE FROM budget WHERE kind = ?1 AND key = ?2")?
             .execute(params![kind.as_str(), key])?,
+        BudgetWrite::Stint(row) => transaction
+            .prepare_cached(
+                "INSERT INTO stints (tenant, task, session, from_ms, to_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET
+                     session = excluded.session, from_ms = excluded.from_ms, to_ms = excluded.to_ms",
+            )?
+            .execute(params![row.tenant, row.stint.task, row.session, row.stint.from.0, row.stint.to.map(|to| to.0)])?,
         BudgetWrite::Log(entry) => transaction
             .prepare_cached(
                 "INSERT INTO budget_log (at_ms, who, what, decision, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -33,6 +41,9 @@ pub(super) fn keep(transaction: &Transaction<'_>, write: &BudgetWrite) -> rusqli
     };
     Ok(())
 }
+
+/// How much longer than tasks it is kept who was on them, in milliseconds: responses come late, too.
+const KEEP_STINTS: i64 = 30 * 24 * 3_600_000;
 
 /// Everything but the oldest of very many tasks.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Vec<BudgetRow>> {
@@ -50,6 +61,19 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Vec<BudgetRow>> 
         }))
     })?;
     rows.filter_map(|row| row.transpose()).map(|row| row.and_then(|row| row)).collect()
+}
+
+pub(super) fn stints(connection: &Connection) -> rusqlite::Result<Stints> {
+    let mut statement =
+        connection.prepare_cached("SELECT tenant, session, from_ms, task, to_ms FROM stints")?;
+    let mut rows = statement.query([])?;
+    let mut stints = Stints::default();
+    while let Some(row) = rows.next()? {
+        let to = row.get::<_, Option<i64>>(4)?.map(Wall);
+        let stint = Stint { from: Wall(row.get(2)?), task: row.get(3)?, to };
+        stints.add(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, stint);
+    }
+    Ok(stints)
 }
 
 /// The latest first.
@@ -109,6 +133,9 @@ pub(super) fn spent(connection: &Connection, since: Wall, table: &Table) -> rusq
 /// Tasks that are over, and the log, as long as transitions are kept.
 pub(super) fn prune(connection: &Connection, before: Wall) -> rusqlite::Result<usize> {
     let tasks = connection.execute("DELETE FROM budget WHERE kind = 'task' AND at_ms < ?1", [before.0])?;
+    // Whoever was on a task when a response was used that is not rolled up yet.
+    let past = before.0.saturating_sub(KEEP_STINTS);
+    let stints = connection.execute("DELETE FROM stints WHERE to_ms < ?1", [past])?;
     let decisions = connection.execute("DELETE FROM budget_log WHERE at_ms < ?1 AND decision", [before.0])?;
-    Ok(tasks + decisions)
+    Ok(tasks + stints + decisions)
 }

@@ -5,6 +5,7 @@ mod auxiliary;
 mod budget;
 mod load;
 mod past;
+mod rolled;
 mod row;
 mod schema;
 mod sums;
@@ -212,6 +213,8 @@ impl Store for Sqlite {
             .execute("DELETE FROM recent WHERE bucket < ?1", [oldest])
             .map_err(self.failed("prune"))?;
         gone += auxiliary::prune(&self.connection, now.minus(KEEP_JOINS)).map_err(self.failed("prune"))?;
+        gone +=
+            rolled::roll(&mut self.connection, &self.prices, now).map_err(failed("roll up", &self.path))?;
         gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
         gone += budget::prune(&self.connection, now.minus(KEEP_TRANSITIONS)).map_err(self.failed("prune"))?;
         loop {

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+pub(super) const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -189,6 +189,64 @@ CREATE TABLE spent (
     unpriced INTEGER NOT NULL,
     PRIMARY KEY (agent, model)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// When an agent was on which task, to tell what each task used.
+const V7: &str = "
+CREATE TABLE stints (
+    tenant TEXT NOT NULL,
+    task TEXT NOT NULL,
+    session TEXT NOT NULL,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER,
+    PRIMARY KEY (tenant, task)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Responses of long ago, rolled up, and by what each is known again (see `rolled.rs`). `rolls` has one row.
+const V8: &str = "
+CREATE TABLE rolled_kinds (
+    kind INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    agent INTEGER NOT NULL REFERENCES agents,
+    runtime TEXT NOT NULL,
+    account TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    UNIQUE (tenant, agent, runtime, account, conversation, model, task)
+) STRICT;
+
+CREATE TABLE rolled (
+    kind INTEGER NOT NULL REFERENCES rolled_kinds,
+    span_ms INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    responses INTEGER NOT NULL,
+    input INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL,
+    output INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL,
+    reported_pico INTEGER NOT NULL,
+    priced_pico INTEGER NOT NULL,
+    by_report INTEGER NOT NULL,
+    by_price INTEGER NOT NULL,
+    PRIMARY KEY (kind, span_ms, at_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rolled_by_time ON rolled (span_ms, at_ms);
+
+CREATE TABLE rolled_ids (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    kind INTEGER NOT NULL REFERENCES rolled_kinds,
+    at_ms INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rolls (count INTEGER NOT NULL) STRICT;
+INSERT INTO rolls VALUES (0);
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::auxiliary::Ledger;
 use super::row::{counts, reported, signed, terms, tokens};
-use super::{Ids, Sums};
+use super::{Ids, Sums, rolled};
 use crate::store::{AuxiliaryWrite, Booked, UsageWrite};
 
 pub(super) fn book(
@@ -22,8 +22,9 @@ pub(super) fn book(
     let mut ledger = Ledger { transaction, ids, sums, tenant, received, booked: Vec::new() };
     for record in &write.batch.records {
         let known = known(transaction, tenant, &record.id)?;
-        let (owner, known) = known.map_or((reader, None), |(owner, known)| (owner, Some(known)));
-        if let Some(change) = merge(known.as_ref(), record) {
+        let owner = known.as_ref().map_or(reader, |known| known.owner);
+        if let Some(change) = merge(known.as_ref().map(|known| &known.record), record) {
+            known.map_or(Ok(()), |known| known.to_row(transaction, tenant))?;
             let row = Row { tenant, owner, runtime: &write.batch.runtime, account: &write.batch.account };
             put(transaction, &row, &change.plus)?;
             ledger.change(owner, change)?;
@@ -56,20 +57,41 @@ pub(super) struct Row<'r> {
     pub(super) account: &'r str,
 }
 
+/// A response that was booked before.
+pub(super) struct Known {
+    pub(super) owner: i64,
+    pub(super) record: Record,
+    /// It has no row of its own any more.
+    pub(super) rolled: bool,
+}
+
+impl Known {
+    /// Sees to it that it has a row of its own, before that is changed.
+    pub(super) fn to_row(&self, transaction: &Transaction<'_>, tenant: &str) -> rusqlite::Result<()> {
+        if self.rolled { rolled::bring_back(transaction, tenant, self) } else { Ok(()) }
+    }
+}
+
 pub(super) fn known(
     transaction: &Transaction<'_>,
     tenant: &str,
     id: &str,
-) -> rusqlite::Result<Option<(i64, Record)>> {
-    transaction
+) -> rusqlite::Result<Option<Known>> {
+    let found = transaction
         .prepare_cached(
             "SELECT agent, conversation, model, at_ms, sidechain,
                     input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
                     terms, reported_pico
              FROM usage WHERE tenant = ?1 AND id = ?2",
         )?
-        .query_row([tenant, id], |row| Ok((row.get(0)?, record(row, id)?)))
-        .optional()
+        .query_row([tenant, id], |row| {
+            Ok(Known { owner: row.get(0)?, record: record(row, id)?, rolled: false })
+        })
+        .optional()?;
+    match found {
+        Some(known) => Ok(Some(known)),
+        None => rolled::find(transaction, tenant, id),
+    }
 }
 
 fn record(row: &rusqlite::Row<'_>, id: &str) -> rusqlite::Result<Record> {
