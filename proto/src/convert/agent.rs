@@ -108,7 +108,7 @@ pub fn agent_from_pb(agent: pb::Agent) -> Result<AgentView, Invalid> {
     Ok(AgentView {
         key: key_from_pb(agent.key.ok_or(Invalid::Missing("agent.key"))?),
         name: name(agent.name),
-        runtime: some(agent.runtime).map(|runtime| RuntimeName::new(runtime)),
+        runtime: some(agent.runtime).map(RuntimeName::new),
         class: agent.class.map(name),
         alias: some(agent.alias),
         account: some(agent.account),
@@ -164,7 +164,7 @@ pub fn agent_from_pb(agent: pb::Agent) -> Result<AgentView, Invalid> {
             })
             .collect(),
         model: some(agent.model),
-        conversation: some(agent.conversation).map(|id| SessionId::new(id)),
+        conversation: some(agent.conversation).map(SessionId::new),
         tokens_today: agent.tokens_today.as_ref().map(tokens_from_pb).unwrap_or_default(),
         by_model: agent
             .by_model
