@@ -1,5 +1,6 @@
 //! Where the agents come from: the collector, or, where none answers, this host looked at directly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_domain::Wall;
@@ -8,6 +9,7 @@ use fleet_framework::Home;
 
 use crate::client::{Address, Client, ClientError, HostView, Listing, START_COLLECTOR};
 use crate::error::{Code, Failure};
+use crate::render::funds::Funds;
 use crate::{clock, direct, rules};
 
 /// How often a collector is asked while it is waited for.
@@ -57,6 +59,8 @@ pub struct Snapshot {
     pub heard: usize,
     pub origin: Origin,
     pub at: Wall,
+    /// See [`funds`].
+    pub funds: Arc<Funds>,
 }
 
 /// Something about a host that a reader of its agents should know.
@@ -98,13 +102,27 @@ pub async fn directly(why: ClientError) -> Result<Snapshot, Failure> {
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let direct::Found { agents, host, mut notes } = direct::look(&home, &rules::book()?).await;
     notes.extend(notes_of(&host, &agents));
-    Ok(Snapshot { agents, hosts: notes, heard: 1, origin: Origin::Direct { why }, at: clock::now().wall })
+    Ok(Snapshot {
+        agents,
+        hosts: notes,
+        heard: 1,
+        origin: Origin::Direct { why },
+        at: clock::now().wall,
+        funds: Arc::default(),
+    })
 }
 
 async fn ask(at: &Address) -> Result<Snapshot, ClientError> {
     let mut client = Client::connect(at).await?;
     let listing = client.list(today()).await?;
     Ok(from_listing(listing))
+}
+
+/// What the collector's budget says of accounts; nothing where it says nothing.
+pub async fn funds(at: &Address) -> Arc<Funds> {
+    let Ok(client) = Client::connect(at).await else { return Arc::default() };
+    let state = client.money().state(clock::zone().iana_name().unwrap_or_default()).await;
+    state.map(|state| Arc::new(Funds::of(&state))).unwrap_or_default()
 }
 
 /// When the reader's day began.
@@ -128,6 +146,7 @@ pub fn from_listing(listing: Listing) -> Snapshot {
         heard: listing.hosts.len(),
         origin: Origin::Collector,
         at: clock::now().wall,
+        funds: Arc::default(),
     }
 }
 

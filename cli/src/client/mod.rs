@@ -110,9 +110,7 @@ impl Client {
         let answer = tokio::time::timeout(ANSWER_LIMIT, self.inner.get_agent(request)).await;
         match answer {
             Err(_) => Err(broken(&self.at, &no_answer(ANSWER_LIMIT))),
-            Ok(Ok(answer)) => {
-                Ok(answer.into_inner().agent.as_ref().and_then(|agent| agent_from_pb(agent).ok()))
-            }
+            Ok(Ok(answer)) => Ok(answer.into_inner().agent.and_then(|agent| agent_from_pb(agent).ok())),
             Ok(Err(status)) => match status.code() {
                 Grpc::NotFound | Grpc::InvalidArgument | Grpc::FailedPrecondition => Ok(None),
                 _ => Err(told(&self.at, &status)),
@@ -194,7 +192,7 @@ impl Events {
         loop {
             match self.stream.message().await {
                 Ok(Some(message)) => {
-                    if let Some(event) = views::event(&message) {
+                    if let Some(event) = views::event(message) {
                         return Ok(Some(event));
                     }
                 }

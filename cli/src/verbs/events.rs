@@ -143,6 +143,7 @@ impl Printer<'_> {
                 zone: clock::zone(),
                 direct: false,
                 colour: self.screen.colour,
+                funds: Default::default(),
             };
             return output::data(&(line(&event, &scene) + "\n"));
         }

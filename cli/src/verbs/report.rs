@@ -1,6 +1,7 @@
 //! `fleet report`: the register as Markdown, for people. The register stays the truth.
 
 use fleet_domain::Wall;
+use fleet_domain::budget::amount::Amount;
 use fleet_domain::budget::decision::Task;
 use fleet_domain::budget::gate::State;
 use fleet_domain::fleet::AgentView;
@@ -12,7 +13,7 @@ use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::error::Outcome;
 use crate::output::{self, Screen};
-use crate::render::budget::percent;
+use crate::render::budget::{self as render, percent};
 use crate::render::words::{count, safe};
 use crate::render::{Scene, is_agent};
 
@@ -97,6 +98,26 @@ fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report,
     });
     let heads = ["account", "window", "used", "even", "pace", "left today", "resets", "provenance"];
     table(&mut out, "Windows", &heads, windows.collect());
+    let accounts = state.overview.accounts.iter().map(|view| {
+        let [day, month, from] = render::forecast(view);
+        let mut row =
+            vec![view.account.name.clone(), view.account.provider.clone(), view.running.to_string()];
+        row.extend([day, month, from]);
+        row
+    });
+    let heads = ["account", "provider", "tasks now", "typical day", "this month (forecast)", "known from"];
+    table(&mut out, "Accounts", &heads, accounts.collect());
+    let ceilings = state.overview.rooms.iter().map(|room| {
+        let amount = |of: Option<Amount>| of.map(render::amount).unwrap_or_default();
+        vec![
+            format!("{} {} per {}", room.ceiling.scope.as_str(), room.name, room.ceiling.per.as_str()),
+            room.share().map(percent).unwrap_or_default(),
+            amount(room.ceiling.soft),
+            amount(room.ceiling.hard),
+            room.under().as_str().to_owned(),
+        ]
+    });
+    table(&mut out, "Ceilings", &["ceiling", "used", "soft", "hard", "state"], ceilings.collect());
     let tasks = tasks.iter().map(|task| {
         vec![
             task.name.clone(),

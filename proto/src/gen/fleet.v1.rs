@@ -2601,6 +2601,9 @@ pub struct BudgetAccount {
     pub stuck_until_unix_ms: ::core::option::Option<i64>,
     #[prost(message, optional, tag = "7")]
     pub forecast: ::core::option::Option<BudgetForecast>,
+    /// Sessions whose spending belongs to it now.
+    #[prost(string, repeated, tag = "8")]
+    pub agents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// In tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
