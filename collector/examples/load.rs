@@ -141,6 +141,8 @@ fn batch(n: usize) -> UsageBatch {
         records: (0..40).map(record).collect(),
         unreadable: 0,
         requests: Vec::new(),
+        told: Vec::new(),
+        unknown: Vec::new(),
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the collector counts of itself. Written by everybody, read at a scrape.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fleet_domain::Wall;
 use prometheus_client::metrics::histogram::Histogram;
+
+use crate::store::Residue;
 
 /// Upper bounds of the commit histogram, in seconds: from a good disk to one that is about to be noticed.
 const COMMIT_BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
@@ -15,6 +19,8 @@ pub struct Meters {
     pub observations: Count,
     pub usage_records: Count,
     pub usage_unreadable: Count,
+    pub usage_unknown: Unknown,
+    residues: Mutex<Vec<Residue>>,
     /// Taken in and not used yet.
     pub native_events: Count,
     pub receipts: Count,
@@ -34,6 +40,8 @@ impl Meters {
             observations: Count::default(),
             usage_records: Count::default(),
             usage_unreadable: Count::default(),
+            usage_unknown: Unknown::default(),
+            residues: Mutex::default(),
             native_events: Count::default(),
             receipts: Count::default(),
             telemetry_responses: Count::default(),
@@ -56,6 +64,15 @@ impl Meters {
         Dropped::ALL.into_iter().zip(&self.dropped).map(|(reason, count)| (reason, count.get()))
     }
 
+    pub fn tell_residues(&self, residues: Vec<Residue>) {
+        *self.residues.lock().unwrap_or_else(PoisonError::into_inner) = residues;
+    }
+
+    /// As they were at the last comparison.
+    pub fn residues(&self) -> Vec<Residue> {
+        self.residues.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub fn scraped(&self, took: Duration) {
         self.scrape_nanos.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -63,6 +80,42 @@ impl Meters {
     /// How long the scrape before this one took.
     pub fn last_scrape(&self) -> Duration {
         Duration::from_nanos(self.scrape_nanos.load(Ordering::Relaxed))
+    }
+}
+
+/// Rows that speak of tokens and are of kinds that nobody here knows, by runtime and kind.
+#[derive(Debug, Default)]
+pub struct Unknown(Mutex<BTreeMap<(String, String), u64>>);
+
+impl Unknown {
+    /// Their names are a runtime's: more than these are counted as `other`.
+    const MOST: usize = 64;
+
+    pub fn add(&self, runtime: &str, rows: &[(String, u64)]) {
+        if rows.is_empty() {
+            return;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in rows {
+            let own = (runtime.to_owned(), kind.clone());
+            let fits = known.len() < Self::MOST || known.contains_key(&own);
+            let place = if fits { own } else { ("other".to_owned(), "other".to_owned()) };
+            let sum = known.entry(place).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+
+    pub fn all(&self) -> BTreeMap<(String, String), u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn by_runtime(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::<String, u64>::new();
+        for ((runtime, _), count) in self.all() {
+            let sum = sums.entry(runtime).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        sums
     }
 }
 

@@ -23,6 +23,45 @@ pub struct Conversation {
     pub interactive: bool,
 }
 
+/// What a runtime says of itself that a conversation used, as its transcript says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    pub conversation: String,
+    /// With what it took over from another.
+    pub sum: Tokens,
+    pub inherited: Tokens,
+    pub compactions: u64,
+    pub interactive: bool,
+}
+
+impl Told {
+    /// Sums only grow, and what was taken over came before: in any order the latest sum and the first beginning stay.
+    pub fn merge(&mut self, other: &Self) {
+        if other.sum.total() >= self.sum.total() {
+            self.sum = other.sum;
+        }
+        if other.inherited.total() < self.inherited.total() {
+            self.inherited = other.inherited;
+        }
+        self.compactions = self.compactions.max(other.compactions);
+        self.interactive |= other.interactive;
+    }
+
+    /// Beside what was counted of it.
+    pub fn against(self, runtime: &str, counted: Tokens) -> Conversation {
+        Conversation {
+            runtime: runtime.to_owned(),
+            id: self.conversation,
+            responses: 0,
+            counted,
+            inherited: self.inherited,
+            told: Some(self.sum),
+            compactions: self.compactions,
+            interactive: self.interactive,
+        }
+    }
+}
+
 /// What was told and not counted; below zero where more was counted than told. Tokens: uncached input, cache read, cache
 /// write (of both lifetimes), output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +78,7 @@ impl Residual {
 }
 
 /// Why told and counted differ, as far as can be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     None,
     /// No sum to compare with: it runs still, was killed before its exit, or its runtime keeps none.
@@ -51,6 +90,30 @@ pub enum Cause {
     Parent,
     Titles,
     Unseen,
+}
+
+impl Cause {
+    pub const ALL: [Self; 7] = [
+        Self::None,
+        Self::NoSum,
+        Self::AfterTheSum,
+        Self::Compaction,
+        Self::Parent,
+        Self::Titles,
+        Self::Unseen,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NoSum => "no_sum",
+            Self::AfterTheSum => "after_the_sum",
+            Self::Compaction => "compaction",
+            Self::Parent => "parent",
+            Self::Titles => "titles",
+            Self::Unseen => "unseen",
+        }
+    }
 }
 
 impl fmt::Display for Cause {

@@ -27,3 +27,5 @@ pub const MAX_CURSOR: usize = 1024;
 pub const MAX_NAME: usize = 512;
 /// A line for people, in characters.
 pub const MAX_LINE: usize = 240;
+/// Kinds of rows that one batch may tell to be unknown.
+pub const MAX_UNKNOWN: usize = 8;

@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fleet_adapters::runtimes::usage::{Attribution, Beside, Follower, Source as Transcript, Trace};
+use fleet_domain::reconcile::Told;
 use fleet_domain::usage::{Record, UNATTRIBUTED, merge};
 use fleet_domain::{AccountName, SocketName};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
-use fleet_proto::limits::{MAX_RECORDS, MAX_REQUESTS, MAX_USAGE_IN_FLIGHT};
+use fleet_proto::limits::{MAX_RECORDS, MAX_REQUESTS, MAX_UNKNOWN, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
 
@@ -182,12 +183,20 @@ impl Source {
         let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
         // What either of two agents may have written tells of either's account.
         let mut requests = BTreeSet::new();
+        let mut told: BTreeMap<String, Told> = BTreeMap::new();
+        let mut unknown: BTreeMap<String, u64> = BTreeMap::new();
         let read = follower.follow(BUDGET, emit, &mut |beside| match beside {
             Beside::Sighting(sighting) if own && !owner.account.is_empty() => {
                 limits.saw(&owner.account, owner.provider, &sighting);
             }
             Beside::Request(request) if requests.len() < MAX_REQUESTS => drop(requests.insert(request)),
-            Beside::Sighting(_) | Beside::Request(_) => {}
+            Beside::Told(sum) if told.len() < MAX_RECORDS || told.contains_key(&sum.conversation) => {
+                told.entry(sum.conversation.clone()).or_insert_with(|| sum.clone()).merge(&sum);
+            }
+            Beside::Unknown(kind) if unknown.len() < MAX_UNKNOWN || unknown.contains_key(&kind) => {
+                *unknown.entry(kind).or_default() += 1;
+            }
+            Beside::Sighting(_) | Beside::Request(_) | Beside::Told(_) | Beside::Unknown(_) => {}
         });
         let stretch = match read {
             Ok(stretch) => stretch,
@@ -200,7 +209,8 @@ impl Source {
         *unreadable += stretch.unreadable;
         self.stirred = stretch.more || stretch.later;
         let quiet = follower.offset().saturating_sub(*reported) < QUIET_BYTES;
-        if records.is_empty() && *unreadable == 0 && quiet {
+        let nothing = records.is_empty() && told.is_empty() && unknown.is_empty();
+        if nothing && *unreadable == 0 && quiet {
             return stretch.more;
         }
         let position = follower.position();
@@ -223,6 +233,16 @@ impl Source {
                 records: chunk.to_vec(),
                 unreadable: if index == last { unreadable } else { 0 },
                 requests: if index == last { std::mem::take(&mut requests) } else { Vec::new() },
+                told: if index == last {
+                    std::mem::take(&mut told).into_values().collect()
+                } else {
+                    Vec::new()
+                },
+                unknown: if index == last {
+                    std::mem::take(&mut unknown).into_iter().collect()
+                } else {
+                    Vec::new()
+                },
             };
             if link.try_send(message(Message::Usage(batch_to_pb(&batch)))).is_err() {
                 // The connection ended, or the queue is full after all: the durable position is asked for anew.

@@ -8,6 +8,7 @@
 //! `fleet-bench simulate SOCKET AGENTS SECONDS` keeps simulated reporters on a collector, for a profiler's sake.
 
 mod admission;
+mod agree;
 mod all_in;
 mod append;
 mod client;

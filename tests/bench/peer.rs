@@ -1,4 +1,4 @@
-//! Programs run to their end, with what the kernel says that they took; and the peer that we are compared with.
+//! Programs run to their end, with what the kernel says that they took; and the peers that we are compared with.
 #![expect(clippy::disallowed_methods, reason = "measured programs are started as they are")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,25 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::{Value, json};
 
-const PACKAGE: &str = "ccusage@20.0.24";
+/// A peer's native program, pinned.
+pub(crate) struct Peer {
+    package: &'static str,
+    folder: &'static str,
+    /// Below `node_modules`.
+    program: &'static str,
+}
+
+pub(crate) const CCUSAGE: Peer = Peer {
+    package: "ccusage@20.0.24",
+    folder: "ccusage-20.0.24",
+    program: "@ccusage/ccusage-linux-x64/bin/ccusage",
+};
+
+pub(crate) const TOKSCALE: Peer = Peer {
+    package: "@tokscale/cli-linux-x64-gnu@4.17.0",
+    folder: "tokscale-4.17.0",
+    program: "@tokscale/cli-linux-x64-gnu/bin/tokscale",
+};
 
 /// What is run, and how.
 #[derive(Clone, Debug)]
@@ -74,19 +92,19 @@ pub(crate) fn spent(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The peer's native program, from npm once and from the cache from then on.
-pub(crate) fn installed() -> Result<PathBuf> {
+/// From npm once and from the cache from then on.
+pub(crate) fn installed(peer: &Peer) -> Result<PathBuf> {
     let base = std::env::var_os("FLEET_TEST_CACHE").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/mosaic-fleet-tests"));
-    let prefix = base.or_else(home).context("HOME is not set")?.join(PACKAGE.replace('@', "-"));
-    let program = prefix.join("node_modules/@ccusage/ccusage-linux-x64/bin/ccusage");
+    let prefix = base.or_else(home).context("HOME is not set")?.join(peer.folder);
+    let program = prefix.join("node_modules").join(peer.program);
     if !program.exists() {
         let mut command = Command::new("npm");
         command.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&prefix);
-        let output = command.arg(PACKAGE).stdin(Stdio::null()).output().context("npm is not there")?;
+        let output = command.arg(peer.package).stdin(Stdio::null()).output().context("npm is not there")?;
         ensure!(output.status.success(), "npm: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    ensure!(program.exists(), "{PACKAGE} has no native program for this machine");
+    ensure!(program.exists(), "{} has no native program for this machine", peer.package);
     // npm leaves that to the wrapper's first run.
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
     Ok(program)

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use fleet_testkit::bins::bin;
 use serde_json::Value;
 
+use crate::agree;
 use crate::append;
 use crate::peer::{self, Run};
 use crate::report::{Goal, Section};
@@ -17,15 +18,15 @@ const PEER: &str = "ccusage 20.0.24";
 const GENERATOR: &str = include_str!("transcripts.py");
 
 /// A generated tree, and what is true of it.
-struct Tree {
+pub(crate) struct Tree {
     /// As `$CLAUDE_CONFIG_DIR`.
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     manifest: Value,
 }
 
-/// Tokens of one kind each, and responses.
+/// Input, output, cache written for five minutes and for an hour, cache read; and responses.
 #[derive(Debug, PartialEq, Eq)]
-struct Totals([u64; 6]);
+pub(crate) struct Totals(pub(crate) [u64; 6]);
 
 pub(crate) fn measure(effort: Effort) -> Result<Section> {
     let runs = effort.pick(2, 12);
@@ -36,7 +37,8 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
             "A generated tree of Claude Code transcripts (seed 7, 200 MB: repeated blocks, partial rows, sub-agents, forks, \
              side questions), read from the page cache by `fleet usage --scan --json` and by the native program of {PEER} \
              (`claude daily --json --offline`) in turn, {runs} times each; wall time, CPU and peak memory as the kernel \
-             counts them for the waited child. Our totals are compared with the generator's to the token. The append: a \
+             counts them for the waited child. Our totals are compared with the generator's to the token, {PEER}'s too, and those \
+             of tokscale 4.17.0 (`models --json`, one run) with what its way of telling responses apart comes to. The append: a \
              sidecar and a collector at work on one agent; the clock runs from before the write of one row until the \
              collector tells a watching reader of it, which it does after its transaction is on the disk."
         ),
@@ -45,7 +47,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
     let small = generate(&directory.path().join("small"), effort.pick(20, 200))?;
     let truth = totals_of(&small.manifest)?;
     let ours = ours(&small)?;
-    let peer = match peer::installed() {
+    let peer = match peer::installed(&peer::CCUSAGE) {
         Ok(program) => Some(program),
         Err(error) => {
             say(&format!("scan: {PEER} is skipped: {error:#}"));
@@ -59,9 +61,14 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
             they.push(peer::run(&theirs(program, &small))?);
         }
     }
+    let they_said = they.first().cloned();
     // The first of each filled the page cache.
     let (we, they) = (Runs::of(&we[1..]), Runs::of(they.get(1..).unwrap_or_default()));
     ensure_exact(&mut section, &truth, &small)?;
+    if let Some(run) = they_said {
+        agree::ccusage(&mut section, &truth, &run.out)?;
+    }
+    agree::tokscale(&mut section, &truth, &small)?;
     tell(&mut section, &we, &they, peer.is_some());
     large(&mut section, directory.path(), effort, &we, &truth)?;
     append::measure(&mut section, effort, &small.root)?;

@@ -65,6 +65,8 @@ pub struct CollectorStatus {
     pub store_error: Option<String>,
     /// Lines of usage that should have been readable, since its start.
     pub usage_unreadable: u64,
+    /// Rows that speak of tokens: runtime, the kind that nobody here knows, and how many.
+    pub usage_unknown: Vec<(String, String, u64)>,
 }
 
 /// Takes the answer apart as it goes: of a large fleet, its memory serves the views.
@@ -109,6 +111,11 @@ pub(super) fn status(answer: &pb::GetStatusResponse) -> CollectorStatus {
         store: clean(&answer.store),
         store_error: answer.store_error.as_deref().map(clean),
         usage_unreadable: answer.usage_unreadable,
+        usage_unknown: answer
+            .usage_unknown
+            .iter()
+            .map(|of| (clean(&of.runtime), clean(&of.kind), of.count))
+            .collect(),
     }
 }
 

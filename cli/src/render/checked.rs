@@ -115,7 +115,7 @@ pub fn json(checked: &Checked) -> UsageCheck {
         inherited: of.inherited.total(),
         told: of.told.map(|told| told.total()),
         residual: of.residual().map(left),
-        cause: word(of.cause()),
+        cause: of.cause().as_str(),
         cause_text: of.cause().to_string(),
     };
     UsageCheck {
@@ -131,18 +131,6 @@ pub fn json(checked: &Checked) -> UsageCheck {
 fn left(residual: Residual) -> Left {
     let [input, cache_read, cache_write, output] = residual.0;
     Left { input, cache_read, cache_write, output, total: residual.total() }
-}
-
-const fn word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::None => "none",
-        Cause::NoSum => "no_sum",
-        Cause::AfterTheSum => "after_the_sum",
-        Cause::Compaction => "compaction",
-        Cause::Parent => "parent",
-        Cause::Titles => "titles",
-        Cause::Unseen => "unseen",
-    }
 }
 
 #[cfg(test)]

@@ -191,8 +191,17 @@ impl<'a> Asking<'a> {
             drop(progress);
             let span = scanned.tally.span().unwrap_or((now, now));
             let table = prices::in_force();
-            let question = question(from.unwrap_or(span.0), span.1, asked, &self.zone)?;
-            (scanned.tally.report(&question, &table), None, Some(scanned))
+            let begin = from.unwrap_or(span.0);
+            let (report, course) = if timed || !self.draws() {
+                let question = question(begin, span.1, asked, &self.zone)?;
+                (scanned.tally.report(&question, &table), None)
+            } else {
+                // Old trees have a course too: the days before the newest response.
+                let question = coursed(begin, span.1, asked, &self.zone);
+                let (report, course) = apart(scanned.tally.report(&question, &table), &question.days);
+                (report, Some(course))
+            };
+            (report, course, Some(scanned))
         };
         Ok(Told { report, course, scanned })
     }

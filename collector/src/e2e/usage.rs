@@ -1,5 +1,6 @@
 use fleet_domain::observation::NativeState;
-use fleet_domain::usage::Record;
+use fleet_domain::reconcile::Told;
+use fleet_domain::usage::{Record, Tokens};
 
 use super::*;
 use crate::fixture::{seen, socket};
@@ -21,6 +22,8 @@ pub(super) fn batch(session: &str, cursor: u8, records: &[(&str, u64)]) -> Usage
         records: records.iter().map(record).collect(),
         unreadable: 1,
         requests: Vec::new(),
+        told: Vec::new(),
+        unknown: Vec::new(),
     }
 }
 
@@ -51,6 +54,49 @@ async fn what_is_acknowledged_is_on_the_disk_already() {
     sidecar.say(Report::CursorQuery { source: "/t.jsonl".to_owned() }).await;
     assert_eq!(sidecar.cursor().await.1, [5]);
     assert!((collector.metric("fleet_collector_usage_unreadable_total").await - 5.0).abs() < f64::EPSILON);
+    collector.stop().await;
+}
+
+/// The page's lines of a metric.
+async fn lines(collector: &Collector, metric: &str) -> Vec<String> {
+    let page = collector.page("/metrics", "Host: localhost\r\n").await;
+    page.lines().filter(|line| line.starts_with(metric)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_a_runtime_tells_and_nobody_counted_is_a_metric_with_its_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = start(dir.path());
+    let mut sidecar = collector.sidecar().await;
+    let told = |output, compactions| Told {
+        conversation: "c".to_owned(),
+        sum: Tokens { input: 3, output, ..Tokens::default() },
+        compactions,
+        ..Told::default()
+    };
+    let unknown = vec![("oracle".to_owned(), 2)];
+    sidecar.pay(UsageBatch { told: vec![told(10, 0)], unknown, ..batch("a", 1, &[("r", 10)]) }).await;
+    // A sum that comes late is no later sum.
+    sidecar.pay(UsageBatch { told: vec![told(510, 1)], ..batch("a", 2, &[]) }).await;
+    sidecar.pay(UsageBatch { told: vec![told(10, 0)], ..batch("a", 3, &[]) }).await;
+    for _ in 0..3 {
+        sidecar.cursor().await;
+    }
+    let begun = std::time::Instant::now();
+    loop {
+        let lines = lines(&collector, "fleet_usage_re").await;
+        let compaction = |line: &&String| line.contains(r#"runtime="claude",cause="compaction""#);
+        let values = lines.iter().filter(compaction).filter_map(|line| line.rsplit(' ').next());
+        if values.collect::<Vec<_>>() == ["500.0", "1"] {
+            break;
+        }
+        assert!(begun.elapsed() < SOON * 3, "{lines:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let unknown = lines(&collector, "fleet_collector_usage_unknown_total").await;
+    assert_eq!(unknown, [r#"fleet_collector_usage_unknown_total{runtime="claude"} 2"#]);
+    let status = collector.reader().await.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.usage_unknown[0].kind, "oracle");
     collector.stop().await;
 }
 

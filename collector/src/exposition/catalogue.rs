@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use fleet_domain::budget::decision::{Decision, Reason};
 use fleet_domain::drift;
 use fleet_domain::readiness::{State, StuckKind};
+use fleet_domain::reconcile::Cause;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use serde::Serialize;
@@ -76,6 +77,7 @@ impl Metric {
             ("fleet_agent_stuck", "kind") => Some(StuckKind::ALL.map(StuckKind::as_str).to_vec()),
             ("fleet_agent_drift", "kind") => Some(drift::Kind::ALL.map(drift::Kind::as_str).to_vec()),
             ("fleet_collector_telemetry_responses", "result") => Some(vec!["taken", "unusable"]),
+            (_, "cause") => Some(Cause::ALL.map(Cause::as_str).to_vec()),
             (_, "provenance") => Some(vec!["provider", "user", "estimated"]),
             ("fleet_tokens", "kind") => Some(TOKEN_KINDS.to_vec()),
             ("fleet_collector_dropped", "reason") => Some(Dropped::ALL.map(Dropped::as_str).to_vec()),
@@ -188,6 +190,12 @@ metrics! {
         "Usage records taken in.";
     USAGE_UNREADABLE: Counter "fleet_collector_usage_unreadable" Some("lines"), [],
         "Lines of usage sources that sidecars could not read.";
+    USAGE_UNKNOWN: Counter "fleet_collector_usage_unknown" Some("rows"), ["runtime"],
+        "Rows of usage sources that speak of tokens and are of a kind that sidecars do not know.";
+    RESIDUAL: Gauge "fleet_usage_residual_tokens" Some("tokens"), ["tenant", "host", "runtime", "cause"],
+        "Tokens that runtimes tell of their conversations and nobody counted, by likely cause; below zero where more was counted.";
+    RECONCILED: Gauge "fleet_usage_reconciled_conversations" Some("conversations"), ["tenant", "host", "runtime", "cause"],
+        "Conversations whose runtime told a sum in the last 30 days, by why it differs from what was counted; none where it does not.";
     TELEMETRY: Counter "fleet_collector_telemetry_responses" Some("responses"), ["result"],
         "Responses that OpenTelemetry logs told of: taken in (counted where no transcript holds them), or unusable.";
     DROPPED: Counter "fleet_collector_dropped" Some("records"), ["reason"],

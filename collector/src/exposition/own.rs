@@ -10,6 +10,7 @@ use super::catalogue;
 use super::{Family, Value, seconds};
 use crate::hub::Snapshot;
 use crate::meters::{Dropped, Meters};
+use crate::store::Residue;
 
 pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
@@ -27,6 +28,11 @@ pub(super) fn encode(
     one(&catalogue::OBSERVATIONS, &[], Value::Whole(meters.observations.get()))?;
     one(&catalogue::USAGE_RECORDS, &[], Value::Whole(meters.usage_records.get()))?;
     one(&catalogue::USAGE_UNREADABLE, &[], Value::Whole(meters.usage_unreadable.get()))?;
+    let mut family = Family::begin(encoder, &catalogue::USAGE_UNKNOWN)?;
+    for (runtime, rows) in meters.usage_unknown.by_runtime() {
+        family.write(&[&runtime], Value::Whole(rows))?;
+    }
+    residues(encoder, &meters.residues())?;
     let mut family = Family::begin(encoder, &catalogue::TELEMETRY)?;
     family.write(&["taken"], Value::Whole(meters.telemetry_responses.get()))?;
     family.write(&["unusable"], Value::Whole(meters.telemetry_unusable.get()))?;
@@ -36,6 +42,21 @@ pub(super) fn encode(
     meters.commits.encode(Family::begin(encoder, &catalogue::STORE_COMMIT)?.encoder)?;
     let mut one = |metric, value| Family::begin(encoder, metric)?.write(&[], value);
     one(&catalogue::SCRAPE, Value::Real(meters.last_scrape().as_secs_f64()))
+}
+
+fn residues(encoder: &mut DescriptorEncoder<'_>, residues: &[Residue]) -> fmt::Result {
+    let labels = |of: &'_ Residue| {
+        [of.tenant.clone(), of.host.clone(), of.runtime.clone(), of.cause.as_str().to_owned()]
+    };
+    let mut family = Family::begin(encoder, &catalogue::RESIDUAL)?;
+    for of in residues {
+        family.write(&labels(of).each_ref().map(String::as_str), Value::Real(of.tokens as f64))?;
+    }
+    let mut family = Family::begin(encoder, &catalogue::RECONCILED)?;
+    for of in residues {
+        family.write(&labels(of).each_ref().map(String::as_str), Value::Whole(of.conversations))?;
+    }
+    Ok(())
 }
 
 fn windows(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

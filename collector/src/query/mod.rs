@@ -139,6 +139,13 @@ impl FleetService for Query {
             store: self.store.description().to_owned(),
             store_error: self.store.trouble().map(|why| why.to_string()),
             usage_unreadable: self.meters.usage_unreadable.get(),
+            usage_unknown: self
+                .meters
+                .usage_unknown
+                .all()
+                .into_iter()
+                .map(|((runtime, kind), count)| pb::UnknownKind { runtime, kind, count })
+                .collect(),
         }))
     }
 }

@@ -30,6 +30,8 @@ use crate::prices::Prices;
 const MAX_ROWS: usize = 1_024;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// Usage comes in bursts: it is compared once for each.
+const COMPARE_AFTER: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// What a started store hands out.
@@ -82,6 +84,7 @@ pub fn start(
         acks: Vec::new(),
         rows: 0,
         retry: None,
+        compare: Some(Instant::now()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     std::thread::Builder::new().name("store".to_owned()).spawn(move || {
@@ -117,9 +120,12 @@ struct Actor {
     done: Vec<oneshot::Sender<()>>,
     rows: usize,
     retry: Option<Retry>,
+    /// When to compare what was counted with what runtimes tell.
+    compare: Option<Instant>,
 }
 
 enum Wake {
+    Compare,
     Retry,
     Question(Option<Question>),
     Usage(Option<UsageJob>),
@@ -137,6 +143,7 @@ impl Actor {
         while self.open() {
             match self.wake(&mut prune).await {
                 Wake::Retry => self.flush().await,
+                Wake::Compare => self.compare(),
                 Wake::Prune => self.prune(&mut prune),
                 Wake::End => self.end(),
                 Wake::Usage(None) => self.usage = None,
@@ -188,6 +195,7 @@ impl Actor {
     async fn wake(&mut self, prune: &mut Interval) -> Wake {
         let room = self.rows < MAX_ROWS;
         let retry = self.retry.as_ref().map(|retry| retry.at.into());
+        let compare = self.compare.map(Into::into);
         tokio::select! {
             biased;
             () = sleep_until(retry.unwrap_or_else(tokio::time::Instant::now)), if retry.is_some() => Wake::Retry,
@@ -196,6 +204,7 @@ impl Actor {
             window = receive(&mut self.windows), if room => Wake::Window(window),
             job = receive(&mut self.budget), if room => Wake::Budget(job),
             job = receive(&mut self.usage), if room => Wake::Usage(job),
+            () = sleep_until(compare.unwrap_or_else(tokio::time::Instant::now)), if compare.is_some() => Wake::Compare,
             _ = prune.tick() => Wake::Prune,
             () = ended(&mut self.end) => Wake::End,
         }
@@ -286,7 +295,20 @@ impl Actor {
             if let (Write::Usage(write), Some(acks)) = (write, acks) {
                 self.meters.usage_records.add(write.batch.records.len() as u64);
                 self.meters.usage_unreadable.add(write.batch.unreadable);
+                self.meters.usage_unknown.add(&write.batch.runtime, &write.batch.unknown);
+                self.compare.get_or_insert_with(|| Instant::now() + COMPARE_AFTER);
                 let _ = acks.try_send(Ack { source: write.batch.source, cursor: write.batch.cursor });
+            }
+        }
+    }
+
+    fn compare(&mut self) {
+        self.compare = None;
+        match self.store.residues() {
+            Ok(residues) => self.meters.tell_residues(residues),
+            Err(error) => {
+                self.meters.store_errors.add(1);
+                tracing::warn!("{}", chain(&error));
             }
         }
     }

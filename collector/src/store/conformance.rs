@@ -71,6 +71,8 @@ pub(crate) fn usage(session: &str, source: &str, cursor: u8, records: Vec<Record
             records,
             unreadable: 0,
             requests: Vec::new(),
+            told: Vec::new(),
+            unknown: Vec::new(),
         },
     }
 }

@@ -9,7 +9,8 @@ use fleet_domain::report::Question;
 
 use super::sqlite::Sqlite;
 use super::{
-    Booked, Loaded, LogEntry, Numbered, Past, Place, SourceKey, Spent, Store, StoreError, Summed, Write,
+    Booked, Loaded, LogEntry, Numbered, Past, Place, Residue, SourceKey, Spent, Store, StoreError, Summed,
+    Write,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -79,6 +80,10 @@ impl Store for Flaky {
 
     fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
         self.inner.budget_log(since, changes, limit)
+    }
+
+    fn residues(&mut self) -> Result<Vec<Residue>, StoreError> {
+        self.inner.residues()
     }
 
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {

@@ -24,6 +24,7 @@ use fleet_domain::budget::amount::Used;
 use fleet_domain::fleet::{Restored, Transition};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
+use fleet_domain::reconcile::Cause;
 use fleet_domain::report::{Question, Report};
 use fleet_domain::stint::Stint;
 use fleet_domain::usage::{Change, Record};
@@ -83,6 +84,9 @@ pub trait Store: Send {
 
     /// What was spent since then, by agent, model and five minutes, at the table's prices.
     fn spent(&mut self, since: Wall, table: &Table) -> Result<Vec<Spent>, StoreError>;
+
+    /// What runtimes told of their conversations beside what was counted, of those that told something lately.
+    fn residues(&mut self) -> Result<Vec<Residue>, StoreError>;
 
     /// What was changed of the budget, and decided unless only changes are wanted; the latest first.
     fn budget_log(&mut self, since: Wall, changes: bool, limit: u32) -> Result<Vec<LogEntry>, StoreError>;
@@ -239,6 +243,18 @@ pub struct Spent {
     pub model: String,
     pub at: Wall,
     pub used: Used,
+}
+
+/// What a host's conversations differ by from what their runtime says, by the likely cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Residue {
+    pub tenant: String,
+    pub host: String,
+    pub runtime: String,
+    pub cause: Cause,
+    /// Told and not counted; below zero where more was counted.
+    pub tokens: i64,
+    pub conversations: u64,
 }
 
 /// A transition with its place in the order of all.

@@ -25,7 +25,7 @@ pub use row::listing_bytes;
 pub use scalar::{
     key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,
 };
-pub use usage::{UsageBatch, batch_from_pb, batch_to_pb};
+pub use usage::{UsageBatch, batch_from_pb, batch_to_pb, told_from_pb, told_to_pb};
 pub use usage_report::{question_from_pb, question_to_pb, sums_from_pb, sums_to_pb};
 
 /// A message that does not say what it must, or says too much.

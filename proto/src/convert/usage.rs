@@ -2,12 +2,13 @@
 
 use fleet_domain::ids::{SessionId, SocketName};
 use fleet_domain::price::Money;
+use fleet_domain::reconcile::Told;
 use fleet_domain::time::Wall;
 use fleet_domain::usage::{Record, Terms, Tokens};
 
 use super::scalar::name;
 use super::{Invalid, bounded};
-use crate::limits::{MAX_CURSOR, MAX_NAME, MAX_RECORDS, MAX_REQUESTS};
+use crate::limits::{MAX_CURSOR, MAX_NAME, MAX_RECORDS, MAX_REQUESTS, MAX_UNKNOWN};
 use crate::pb;
 
 /// A validated batch: records and position become durable together.
@@ -23,6 +24,9 @@ pub struct UsageBatch {
     pub unreadable: u64,
     /// Requests whose responses it holds.
     pub requests: Vec<String>,
+    pub told: Vec<Told>,
+    /// Rows that speak of tokens, by their kind, which is not known.
+    pub unknown: Vec<(String, u64)>,
 }
 
 pub fn batch_to_pb(batch: &UsageBatch) -> pb::UsageBatch {
@@ -36,12 +40,42 @@ pub fn batch_to_pb(batch: &UsageBatch) -> pb::UsageBatch {
         runtime: batch.runtime.clone(),
         account: batch.account.clone(),
         requests: batch.requests.clone(),
+        told: batch.told.iter().map(told_to_pb).collect(),
+        unknown: batch
+            .unknown
+            .iter()
+            .map(|(kind, count)| pb::UnknownRows { kind: kind.clone(), count: *count })
+            .collect(),
     }
+}
+
+pub fn told_to_pb(told: &Told) -> pb::ToldSum {
+    pb::ToldSum {
+        conversation: told.conversation.clone(),
+        sum: Some(tokens_to_pb(&told.sum)),
+        inherited: Some(tokens_to_pb(&told.inherited)),
+        compactions: told.compactions,
+        interactive: told.interactive,
+    }
+}
+
+pub fn told_from_pb(told: &pb::ToldSum) -> Result<Told, Invalid> {
+    bounded("usage.told.conversation", told.conversation.len(), MAX_NAME)?;
+    let tokens = |tokens: &Option<pb::Tokens>| tokens.as_ref().map(tokens_from_pb).unwrap_or_default();
+    Ok(Told {
+        conversation: SessionId::new(&told.conversation).to_string(),
+        sum: tokens(&told.sum),
+        inherited: tokens(&told.inherited),
+        compactions: told.compactions,
+        interactive: told.interactive,
+    })
 }
 
 pub fn batch_from_pb(batch: &pb::UsageBatch) -> Result<UsageBatch, Invalid> {
     bounded("usage.records", batch.records.len(), MAX_RECORDS)?;
     bounded("usage.requests", batch.requests.len(), MAX_REQUESTS)?;
+    bounded("usage.told", batch.told.len(), MAX_RECORDS)?;
+    bounded("usage.unknown", batch.unknown.len(), MAX_UNKNOWN)?;
     bounded("usage.cursor", batch.cursor.len(), MAX_CURSOR)?;
     bounded("usage.source", batch.source.len(), MAX_NAME * 8)?;
     if batch.source.is_empty() {
@@ -60,6 +94,8 @@ pub fn batch_from_pb(batch: &pb::UsageBatch) -> Result<UsageBatch, Invalid> {
         records: batch.records.iter().map(record_from_pb).collect::<Result<_, _>>()?,
         unreadable: batch.unreadable,
         requests: batch.requests.iter().map(name).filter(|request| !request.is_empty()).collect(),
+        told: batch.told.iter().map(told_from_pb).collect::<Result<_, _>>()?,
+        unknown: batch.unknown.iter().map(|rows| (name(&rows.kind), rows.count)).collect(),
     })
 }
 

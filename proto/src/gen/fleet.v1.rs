@@ -648,6 +648,36 @@ pub struct UsageBatch {
     /// of what is counted.
     #[prost(string, repeated, tag = "9")]
     pub requests: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the runtime says of itself that conversations used, as the stretch has it.
+    #[prost(message, repeated, tag = "10")]
+    pub told: ::prost::alloc::vec::Vec<ToldSum>,
+    /// Rows that speak of tokens, of kinds that the reader does not know.
+    #[prost(message, repeated, tag = "11")]
+    pub unknown: ::prost::alloc::vec::Vec<UnknownRows>,
+}
+/// A runtime's own cumulative sum of a conversation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ToldSum {
+    #[prost(string, tag = "1")]
+    pub conversation: ::prost::alloc::string::String,
+    /// With what it took over from another.
+    #[prost(message, optional, tag = "2")]
+    pub sum: ::core::option::Option<Tokens>,
+    #[prost(message, optional, tag = "3")]
+    pub inherited: ::core::option::Option<Tokens>,
+    /// How often it was made shorter, by calls that no transcript holds.
+    #[prost(uint64, tag = "4")]
+    pub compactions: u64,
+    /// Somebody sat before it.
+    #[prost(bool, tag = "5")]
+    pub interactive: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnknownRows {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
 }
 /// One billed model response.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1606,7 +1636,7 @@ pub struct UsageCost {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetStatusResponse {
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
@@ -1627,6 +1657,18 @@ pub struct GetStatusResponse {
     /// Lines of usage that sidecars could not read since the collector's start.
     #[prost(uint64, tag = "8")]
     pub usage_unreadable: u64,
+    /// Rows that speak of tokens and are of kinds that sidecars do not know, since the collector's start.
+    #[prost(message, repeated, tag = "9")]
+    pub usage_unknown: ::prost::alloc::vec::Vec<UnknownKind>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnknownKind {
+    #[prost(string, tag = "1")]
+    pub runtime: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
 }
 /// By what usage is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

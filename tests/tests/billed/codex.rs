@@ -21,7 +21,7 @@ fn journey(world: &World) -> Result<()> {
     let first = world.start(&[], ready)?;
     first.ask("THINK about one thing", 1)?;
     first.ask("PAR do two things", 2)?;
-    first.ask("AGENT ask another", 2)?;
+    first.ask("AGENT ask another", 3)?;
     first.ask("ERR429x1 refused at first", 1)?;
     first.ask_while_daemons_die("SLOW3 nobody watches")?;
     first.command("/compact")?;

@@ -86,6 +86,23 @@ impl World {
         self.home.root().join("u").join(AGENT)
     }
 
+    /// The file below this directory of its transcripts that was written last.
+    pub(crate) fn newest(&self, directory: &str) -> Result<String> {
+        let mut left = vec![self.user_home().join(self.transcripts).join(directory)];
+        let mut newest = None;
+        while let Some(directory) = left.pop() {
+            for entry in std::fs::read_dir(&directory)? {
+                let entry = entry?;
+                match entry.metadata()? {
+                    of if of.is_dir() => left.push(entry.path()),
+                    of => newest = newest.max(Some((of.modified()?, entry.path()))),
+                }
+            }
+        }
+        let (_, path) = newest.context("no file")?;
+        Ok(path.display().to_string())
+    }
+
     /// What was billed so far and can be in a transcript.
     fn billed(&self) -> Result<Sum> {
         let mut sum = Sum::default();
@@ -157,9 +174,9 @@ impl World {
         setup.args.extend(args.iter().map(|&arg| arg.to_owned()));
         let session = self.runtime.start(&self.tmux, &self.home, AGENT, &self.stub, &setup)?;
         // On a busy machine the largest of them takes a minute to draw anything.
-        (0..3).find_map(|_| session.wait_for_screen("a box for prompts", &ready).ok()).with_context(|| {
-            format!("{} draws no box for prompts: {:?}", self.runtime.kind().name(), session.screen())
-        })?;
+        (0..3).find_map(|_| session.wait_for_screen("a box for prompts", &ready).ok()).with_context(
+            || format!("{} draws no box for prompts: {:?}", self.runtime.kind().name(), session.screen()),
+        )?;
         Ok(Journey { world: self, session })
     }
 }

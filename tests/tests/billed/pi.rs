@@ -28,5 +28,8 @@ fn journey(world: &World) -> Result<()> {
     let resumed = world.start(&["--continue"], ready)?;
     resumed.ask("hello again", 1)?;
     resumed.leave("/quit")?;
+    let session = world.newest("sessions")?;
+    let forked = world.start(&["--fork", &session], ready)?;
+    forked.ask("hello from a fork", 1)?;
     world.end()
 }

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fleet_domain::SessionId;
+use fleet_domain::reconcile::Told;
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_domain::usage::Tokens;
+use fleet_domain::usage::{Record, Tokens};
 use memchr::memmem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::transcript;
 
 /// More models than anybody uses in one session.
 const MAX_MODELS: usize = 64;
@@ -81,6 +84,74 @@ struct CompactMetadata<'a> {
     pre_tokens: Option<u64>,
     #[serde(default)]
     post_tokens: Option<u64>,
+}
+
+/// What the rows so far say of how the process's own sum is to be read; remembered beside the position.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Input, cache read, both cache writes, output, reasoning of the responses that a fork copied.
+    #[serde(rename = "i")]
+    inherited: [u64; 6],
+    /// The last of them: each stands in several rows that follow each other.
+    #[serde(rename = "l")]
+    last: String,
+    #[serde(rename = "c")]
+    compactions: u64,
+    #[serde(rename = "s")]
+    interactive: bool,
+}
+
+impl Bounds {
+    pub fn state(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
+    /// As at the beginning for what another version remembered.
+    pub fn resume(state: &[u8]) -> Self {
+        serde_json::from_slice(state).unwrap_or_default()
+    }
+
+    /// What the process says that the conversation used, where this row says it.
+    pub fn line(&mut self, line: &[u8]) -> Option<Told> {
+        self.interactive = self.interactive || is_interactive(line);
+        if memmem::find(line, b"\"requestSessionId\"").is_some()
+            && let transcript::Row::Response(record) = transcript::parse(line)
+        {
+            self.copied(&record);
+        }
+        match parse(line)? {
+            Mark::Compacted(_) => self.compactions += 1,
+            Mark::Sums(sums) => {
+                let mut sum = Tokens::default();
+                sums.by_model.values().for_each(|of| sum.add(of));
+                return Some(Told {
+                    conversation: sums.conversation.to_string(),
+                    sum,
+                    inherited: self.inherited(),
+                    compactions: self.compactions,
+                    interactive: self.interactive,
+                });
+            }
+        }
+        None
+    }
+
+    /// Copied rows, and only they, name who paid.
+    fn copied(&mut self, record: &Record) {
+        if self.last == record.id {
+            return;
+        }
+        self.last.clone_from(&record.id);
+        let mut inherited = self.inherited();
+        inherited.add(&record.tokens);
+        let Tokens { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning } = inherited;
+        self.inherited = [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning];
+    }
+
+    fn inherited(&self) -> Tokens {
+        let [input, cache_read, cache_write_5m, cache_write_1h, output, reasoning] = self.inherited;
+        Tokens { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning }
+    }
 }
 
 /// `None` for every other row, and for what cannot be read.

@@ -4,7 +4,7 @@
 //! A position is the creation time before which every message has its final form. What was created later is read again
 //! on each look, through the index that the sessions' messages have; so a look costs what is new, not what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -89,6 +89,10 @@ struct Track {
 }
 
 impl Follower {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn new(path: &Path, part: Part, position: &[u8]) -> Self {
         let mut tracks = [Track::default(), Track::default()];
         if position.len() == tracks.len() * 8 {
@@ -214,16 +218,23 @@ pub struct SessionSum {
 
 /// Every session's own sum; none where this layout of the database keeps none.
 pub fn sums(path: &Path) -> Vec<SessionSum> {
-    read_sums(path).unwrap_or_default()
+    read_sums(path, None).unwrap_or_default()
 }
 
-fn read_sums(path: &Path) -> rusqlite::Result<Vec<SessionSum>> {
+/// The sums of these sessions.
+pub fn sums_of(path: &Path, sessions: &BTreeSet<String>) -> Vec<SessionSum> {
+    let of = |session: &String| read_sums(path, Some(session)).unwrap_or_default();
+    sessions.iter().flat_map(of).collect()
+}
+
+fn read_sums(path: &Path, session: Option<&str>) -> rusqlite::Result<Vec<SessionSum>> {
     let connection = open(path)?;
     let mut statement = connection.prepare(
-        "SELECT id, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output, tokens_reasoning FROM session",
+        "SELECT id, tokens_input, tokens_cache_read, tokens_cache_write, tokens_output, tokens_reasoning FROM session
+         WHERE ?1 IS NULL OR id = ?1",
     )?;
-    let mut copied = copied(&connection)?;
-    let rows = statement.query_map([], |row| {
+    let mut copied = copied(&connection, session)?;
+    let rows = statement.query_map([session], |row| {
         let count =
             |column| row.get(column).map(|count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0));
         let session: String = row.get(0)?;
@@ -242,12 +253,12 @@ fn read_sums(path: &Path) -> rusqlite::Result<Vec<SessionSum>> {
 }
 
 /// By session, the messages that are older than itself.
-fn copied(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Tokens>> {
+fn copied(connection: &Connection, session: Option<&str>) -> rusqlite::Result<BTreeMap<String, Tokens>> {
     let mut statement = connection.prepare(
         "SELECT m.id, m.session_id, m.data FROM message m JOIN session s ON s.id = m.session_id
-         WHERE m.time_created < s.time_created",
+         WHERE (?1 IS NULL OR s.id = ?1) AND m.time_created < s.time_created",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([session])?;
     let mut copied: BTreeMap<String, Tokens> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (id, session): (String, String) = (row.get(0)?, row.get(1)?);

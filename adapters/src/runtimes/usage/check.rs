@@ -172,8 +172,9 @@ fn lines(path: &Path, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use fleet_domain::reconcile::Cause;
+    use fleet_domain::reconcile::{Cause, Residual, Told};
 
+    use super::super::Beside;
     use super::*;
 
     fn checked(below: &str) -> Vec<(Cause, [i64; 4])> {
@@ -193,6 +194,60 @@ mod tests {
         assert_eq!(told[0].0, Cause::Compaction);
         assert_eq!(checked("claude-2.1.330-compact"), [(Cause::Compaction, [37, 17_000, 600, 417])]);
         assert_eq!(checked("claude-2.1.330-interactive"), [exact]);
+    }
+
+    /// What a follower sees on its way, put together as the collector does.
+    fn followed(root: PathBuf) -> BTreeMap<String, (Cause, Residual)> {
+        let mut records: BTreeMap<String, Record> = BTreeMap::new();
+        let mut told: BTreeMap<String, (String, Told)> = BTreeMap::new();
+        for (runtime, source) in scan::find(&[root], None).sources {
+            let mut position = Vec::new();
+            loop {
+                // From the remembered position each time, as after a restart.
+                let mut follower = Follower::new(&source, &position);
+                let mut emit = |record: Record| {
+                    if let Some(change) = merge(records.get(&record.id), &record) {
+                        records.insert(record.id, change.plus);
+                    }
+                };
+                let mut beside = |beside| match beside {
+                    Beside::Told(sum) => {
+                        let known = told.entry(sum.conversation.clone());
+                        known.or_insert_with(|| (runtime.to_owned(), sum.clone())).1.merge(&sum);
+                    }
+                    Beside::Unknown(kind) => panic!("{kind} is known"),
+                    Beside::Sighting(_) | Beside::Request(_) => {}
+                };
+                let stretch = follower.follow(4 << 10, &mut emit, &mut beside).unwrap();
+                position = follower.position();
+                if !stretch.more {
+                    break;
+                }
+            }
+        }
+        let counted = |id: &str| {
+            let mut sum = Tokens::default();
+            records.values().filter(|of| of.conversation.as_str() == id).for_each(|of| sum.add(&of.tokens));
+            sum
+        };
+        told.into_iter()
+            .map(|(id, (runtime, told))| {
+                let of = told.against(&runtime, counted(&id));
+                (id, (of.cause(), of.residual().unwrap()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_seen_while_following_says_the_same() {
+        for below in
+            ["claude-2.1.330", "claude-2.1.330-compact", "claude-2.1.330-interactive", "codex-0.169.0"]
+        {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/usage").join(below);
+            let checked = check(std::slice::from_ref(&root), None).conversations.into_iter();
+            let checked = checked.filter_map(|of| Some((of.id.clone(), (of.cause(), of.residual()?))));
+            assert_eq!(followed(root), checked.collect(), "{below}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! A source followed from a remembered position.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use fleet_domain::reconcile::Told;
 use fleet_domain::usage::Record;
 
 use super::source::Kind;
 use super::{Beside, Fingerprint, Line, Reader, Source, Whole};
+use crate::runtimes::claude::marks::Bounds;
 use crate::runtimes::opencode;
 use crate::tail::{Cursor, Piece, Tail};
 
@@ -43,7 +46,7 @@ impl Follower {
     pub fn new(source: &Source, position: &[u8]) -> Self {
         match &source.kind {
             Kind::Opencode(part) => Self {
-                fresh: Reader::Claude,
+                fresh: Reader::Claude(Bounds::default()),
                 kind: Following::Opencode(opencode::store::Follower::new(
                     &source.path,
                     part.clone(),
@@ -52,7 +55,10 @@ impl Follower {
             },
             Kind::Whole(whole) => {
                 let (path, whole) = (source.path.clone(), whole.clone());
-                Self { fresh: Reader::Claude, kind: Following::Whole { path, whole, read: false } }
+                Self {
+                    fresh: Reader::Claude(Bounds::default()),
+                    kind: Following::Whole { path, whole, read: false },
+                }
             }
             Kind::Lines(fresh) => {
                 let (cursor, reader) = resumed(fresh, position).unwrap_or((Cursor::default(), fresh.clone()));
@@ -86,7 +92,7 @@ impl Follower {
         let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
-            Following::Opencode(follower) => return follower.read(emit),
+            Following::Opencode(follower) => return sessions(follower, emit, beside),
             Following::Whole { read: true, .. } => return Ok(Stretch::default()),
             Following::Whole { path, whole, read } => {
                 let unreadable = whole.read(path, emit)?;
@@ -127,6 +133,31 @@ impl Follower {
             Following::Opencode(_) | Following::Whole { .. } => 0,
         }
     }
+}
+
+/// The sessions that something was read of, with what they say of themselves.
+fn sessions(
+    follower: &mut opencode::store::Follower,
+    emit: &mut dyn FnMut(Record),
+    beside: Option<&mut dyn FnMut(Beside)>,
+) -> io::Result<Stretch> {
+    let mut touched = BTreeSet::new();
+    let stretch = follower.read(&mut |record| {
+        touched.insert(record.conversation.to_string());
+        emit(record);
+    })?;
+    if let Some(beside) = beside {
+        let sums = opencode::store::sums_of(follower.path(), &touched).into_iter();
+        sums.map(|sum| Told {
+            conversation: sum.session,
+            sum: sum.told,
+            inherited: sum.copied,
+            ..Told::default()
+        })
+        .map(Beside::Told)
+        .for_each(beside);
+    }
+    Ok(stretch)
 }
 
 /// An identity that would be refused on the wire for its length is told by its fingerprint.

@@ -2,9 +2,11 @@
 //! `Follower` reads a [`Source`] from a remembered position. Nobody outside `runtimes` needs to know which runtime it is.
 
 use fleet_domain::limits::Sighting;
+use fleet_domain::reconcile::Told;
 
 pub mod check;
 mod follower;
+mod kinds;
 mod reader;
 pub mod scan;
 mod source;
@@ -34,6 +36,10 @@ pub enum Beside {
     Sighting(Sighting),
     /// The provider's identity of a request whose response is here.
     Request(String),
+    /// What the runtime says that a conversation used.
+    Told(Told),
+    /// A row that speaks of tokens, of a kind that is not known here; the kind.
+    Unknown(String),
 }
 
 /// FNV-1a of 64 bits: the same on every host and in every version, which a record's identity has to be.

@@ -5,7 +5,7 @@ use fleet_domain::limits::Standing;
 
 use super::Check;
 use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
-use crate::render::words::{age, plural};
+use crate::render::words::{age, plural, safe};
 use crate::source;
 
 pub(super) async fn checks(at: &Address) -> Vec<Check> {
@@ -62,6 +62,18 @@ fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
         );
         checks.push(
             Check::warn("usage", says)
+                .remedy("compare with fleet usage --check; a later fleet may know them"),
+        );
+    }
+    if !status.usage_unknown.is_empty() {
+        let told = status
+            .usage_unknown
+            .iter()
+            .map(|(runtime, kind, count)| format!("{} of {} `{}`", count, safe(runtime), safe(kind)));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let says = format!("rows that speak of tokens and are of a kind unknown here: {told}");
+        checks.push(
+            Check::warn("usage kinds", says)
                 .remedy("compare with fleet usage --check; a later fleet may know them"),
         );
     }
@@ -138,9 +150,12 @@ mod tests {
             store: "sqlite".to_owned(),
             store_error: Some("disk full".to_owned()),
             usage_unreadable: 3,
+            usage_unknown: vec![("claude".to_owned(), "oracle".to_owned(), 2)],
         };
         let at = Address { socket: "/c.sock".into() };
-        let levels: Vec<Level> = of_status(&at, &status).iter().map(|check| check.level).collect();
-        assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail, Level::Warn]);
+        let checks = of_status(&at, &status);
+        let levels: Vec<Level> = checks.iter().map(|check| check.level).collect();
+        assert_eq!(levels, [Level::Ok, Level::Warn, Level::Fail, Level::Warn, Level::Warn]);
+        assert!(checks[4].says.contains("2 of claude `oracle`"), "{}", checks[4].says);
     }
 }

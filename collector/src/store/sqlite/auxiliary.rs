@@ -165,6 +165,7 @@ impl Ledger<'_, '_, '_> {
     }
 
     pub(super) fn change(&mut self, owner: i64, change: Change) -> rusqlite::Result<()> {
+        self.sums.conversation(self.tenant, &change);
         let spent = self.sums.usage(owner, &change, self.received);
         self.booked.push(Booked { owner: self.ids.key(self.transaction, owner)?, change, spent });
         Ok(())

@@ -5,6 +5,7 @@ mod auxiliary;
 mod budget;
 mod load;
 mod past;
+mod residues;
 mod rolled;
 mod row;
 mod schema;
@@ -26,7 +27,7 @@ use rusqlite::{
 
 use super::{
     Bill, Booked, KEEP_JOINS, KEEP_RECENT, KEEP_TRANSITIONS, KEEP_WINDOWS, Loaded, LogEntry, Numbered, Past,
-    Place, SourceKey, Spent, Store, StoreError, Summed, Write,
+    Place, Residue, SourceKey, Spent, Store, StoreError, Summed, Write,
 };
 use crate::lock::{LockError, PidLock};
 use sums::Sums;
@@ -206,6 +207,10 @@ impl Store for Sqlite {
         budget::log(&self.connection, since, changes, limit).map_err(self.failed("read the budget's log"))
     }
 
+    fn residues(&mut self) -> Result<Vec<Residue>, StoreError> {
+        residues::all(&self.connection).map_err(self.failed("compare usage with what runtimes tell"))
+    }
+
     fn prune(&mut self, now: Wall) -> Result<usize, StoreError> {
         let oldest = row::bucket(now.minus(KEEP_RECENT));
         let mut gone = self
@@ -215,6 +220,10 @@ impl Store for Sqlite {
         gone += auxiliary::prune(&self.connection, now.minus(KEEP_JOINS)).map_err(self.failed("prune"))?;
         gone +=
             rolled::roll(&mut self.connection, &self.prices, now).map_err(failed("roll up", &self.path))?;
+        gone += self
+            .connection
+            .execute("DELETE FROM told WHERE at_ms < ?1", [now.minus(KEEP_JOINS).0])
+            .map_err(self.failed("prune"))?;
         gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
         gone += budget::prune(&self.connection, now.minus(KEEP_TRANSITIONS)).map_err(self.failed("prune"))?;
         loop {

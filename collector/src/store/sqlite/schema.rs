@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
+pub(super) const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -247,6 +247,36 @@ CREATE TABLE rolled_ids (
 
 CREATE TABLE rolls (count INTEGER NOT NULL) STRICT;
 INSERT INTO rolls VALUES (0);
+";
+
+/// What each conversation used as it was counted, and as its runtime told it: a `ToldSum`, as the wire writes it.
+const V9: &str = "
+CREATE TABLE counted (
+    tenant TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    input INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL,
+    output INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL,
+    PRIMARY KEY (tenant, conversation)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO counted
+    SELECT tenant, conversation, sum(input), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output),
+           sum(reasoning)
+    FROM usage WHERE conversation <> '' AND max(input, cache_read, output) < 9007199254740993 GROUP BY 1, 2;
+
+CREATE TABLE told (
+    tenant TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    host TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (tenant, conversation)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.

@@ -18,6 +18,7 @@ pub(super) struct Sums<'p> {
     prices: &'p Prices,
     spent: BTreeMap<(i64, String), Bill>,
     totals: BTreeMap<(i64, String), Difference>,
+    conversations: BTreeMap<(String, String), Difference>,
     recent: BTreeMap<(i64, i64), Difference>,
     moves: BTreeMap<(i64, &'static str, &'static str), i64>,
     /// Time, and the transition if it was one.
@@ -26,8 +27,8 @@ pub(super) struct Sums<'p> {
 
 impl<'p> Sums<'p> {
     pub(super) fn new(prices: &'p Prices) -> Self {
-        let (spent, totals, recent) = Default::default();
-        Self { prices, spent, totals, recent, moves: BTreeMap::new(), active: BTreeMap::new() }
+        let (spent, totals, recent, conversations) = Default::default();
+        Self { prices, spent, totals, conversations, recent, moves: BTreeMap::new(), active: BTreeMap::new() }
     }
 
     /// Answers what it changed in what was spent, by model.
@@ -43,6 +44,17 @@ impl<'p> Sums<'p> {
             self.spent.entry((agent, model.clone())).or_default().add(difference);
         }
         spent
+    }
+
+    /// The same by the runtime's conversation.
+    pub(super) fn conversation(&mut self, tenant: &str, change: &Change) {
+        for (record, sign) in change.minus.iter().map(|old| (old, -1)).chain([(&change.plus, 1)]) {
+            let id = record.conversation.as_str();
+            if !id.is_empty() {
+                let counts = counts(&record.tokens).map(|count| sign * i128::from(count));
+                add(self.conversations.entry((tenant.to_owned(), id.to_owned())).or_default(), &counts);
+            }
+        }
     }
 
     fn cost(&self, record: &Record, sign: i64) -> Bill {
@@ -77,6 +89,9 @@ impl<'p> Sums<'p> {
     pub(super) fn flush(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         for ((agent, model), difference) in &self.totals {
             adjust(transaction, &TOTALS, params![agent, model], difference)?;
+        }
+        for ((tenant, conversation), difference) in &self.conversations {
+            adjust(transaction, &COUNTED, params![tenant, conversation], difference)?;
         }
         for ((agent, bucket), difference) in &self.recent {
             adjust(transaction, &RECENT, params![agent, bucket], difference)?;
@@ -140,6 +155,15 @@ const TOTALS: Table = Table {
              VALUES (?1, ?2, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
     update: "UPDATE totals SET input = ?3, cache_read = ?4, cache_write_5m = ?5, cache_write_1h = ?6, output = ?7,
              reasoning = ?8 WHERE agent = ?1 AND model = ?2",
+};
+
+const COUNTED: Table = Table {
+    read: "SELECT input, cache_read, cache_write_5m, cache_write_1h, output, reasoning FROM counted
+           WHERE tenant = ?1 AND conversation = ?2",
+    insert: "INSERT INTO counted (tenant, conversation, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning)
+             VALUES (?1, ?2, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+    update: "UPDATE counted SET input = ?3, cache_read = ?4, cache_write_5m = ?5, cache_write_1h = ?6, output = ?7,
+             reasoning = ?8 WHERE tenant = ?1 AND conversation = ?2",
 };
 
 const RECENT: Table = Table {

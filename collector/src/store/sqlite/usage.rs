@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::auxiliary::Ledger;
 use super::row::{counts, reported, signed, terms, tokens};
-use super::{Ids, Sums, rolled};
+use super::{Ids, Sums, residues, rolled};
 use crate::store::{AuxiliaryWrite, Booked, UsageWrite};
 
 pub(super) fn book(
@@ -32,6 +32,7 @@ pub(super) fn book(
     }
     ledger.shown(write, reader)?;
     let booked = ledger.booked;
+    residues::keep(transaction, write)?;
     save_cursor(transaction, write)?;
     Ok(booked)
 }
