@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions};
-use fleet_testkit::fleet::{Daemon, PATIENCE, agent, collector, fleet, sidecar, wait_for_state, write_roster};
+use fleet_testkit::fleet::{
+    Daemon, PATIENCE, agent, collector, fleet, sidecar, wait_for_state, write_roster,
+};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::tmux::PrivateTmux;
 use fleet_testkit::wait::wait_until;
@@ -98,7 +100,8 @@ fn prompts_that_a_program_prints_which_is_no_runtime_are_nobodys() {
     })
     .unwrap();
     // A runtime whose state is told after all of them were looked at.
-    let mut coder = ScriptedAgent::launch(&world.tmux, &world.home, "coder0", &ScriptedOptions::default()).unwrap();
+    let mut coder =
+        ScriptedAgent::launch(&world.tmux, &world.home, "coder0", &ScriptedOptions::default()).unwrap();
     wait_for_state(&world.home, "coder0", "available").unwrap();
     coder.step("prompt go").unwrap();
     wait_for_state(&world.home, "coder0", "working").unwrap();
@@ -108,13 +111,16 @@ fn prompts_that_a_program_prints_which_is_no_runtime_are_nobodys() {
 #[test]
 fn what_is_painted_over_a_runtime_changes_nothing_runs_nothing_and_is_shown_harmless() {
     let world = World::new(&["coder0"]);
-    let mut coder = ScriptedAgent::launch(&world.tmux, &world.home, "coder0", &ScriptedOptions::default()).unwrap();
+    let mut coder =
+        ScriptedAgent::launch(&world.tmux, &world.home, "coder0", &ScriptedOptions::default()).unwrap();
     wait_for_state(&world.home, "coder0", "available").unwrap();
     coder.step("prompt go").unwrap();
     wait_for_state(&world.home, "coder0", "working").unwrap();
     let line = vec![b'x'; 10 << 20];
     world.paint("coder0", &line).unwrap();
-    world.paint("coder0", format!("\u{1b}[2J\u{1b}[H{}", "é\u{301}\u{1b}[31m".repeat(200_000)).as_bytes()).unwrap();
+    world
+        .paint("coder0", format!("\u{1b}[2J\u{1b}[H{}", "é\u{301}\u{1b}[31m".repeat(200_000)).as_bytes())
+        .unwrap();
     world.paint("coder0", &[0xff, 0xfe, 0x00, 0xc3, 0x28, b'\n']).unwrap();
     for file in prompts() {
         let screen = std::fs::read_to_string(file).unwrap().replace('\n', "\r\n");
@@ -123,7 +129,11 @@ fn what_is_painted_over_a_runtime_changes_nothing_runs_nothing_and_is_shown_harm
     world.paint("coder0", ESCAPES.as_bytes()).unwrap();
     wait_until(PATIENCE, "its new title", || {
         let told = agent(&world.home, "coder0")?;
-        ensure!(told["paneTitle"].as_str().is_some_and(|title| title.contains("evil")), "{}", told["paneTitle"]);
+        ensure!(
+            told["paneTitle"].as_str().is_some_and(|title| title.contains("evil")),
+            "{}",
+            told["paneTitle"]
+        );
         Ok(())
     })
     .map_err(|error| format!("{error}\n{}\n{}", world.sidecar.log(), world.collector.log()))
@@ -136,7 +146,13 @@ fn what_is_painted_over_a_runtime_changes_nothing_runs_nothing_and_is_shown_harm
     for verb in [&["ps", "-o", "wide"][..], &["explain", "coder0"], &["events"], &["capture", "coder0"]] {
         let said = fleet(&world.home, verb).unwrap();
         let raw = |text: &str| text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
-        assert_eq!((raw(&said.stdout), raw(&said.stderr)), (None, None), "{verb:?}: {}{}", said.stdout, said.stderr);
+        assert_eq!(
+            (raw(&said.stdout), raw(&said.stderr)),
+            (None, None),
+            "{verb:?}: {}{}",
+            said.stdout,
+            said.stderr
+        );
     }
     assert!(canaries(world.home.root()).is_empty(), "{:?}", canaries(world.home.root()));
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.sidecar.pid())).unwrap();

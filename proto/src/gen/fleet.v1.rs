@@ -1432,6 +1432,10 @@ pub struct ListAgentsRequest {
     /// Start of the reader's day, for today's tokens; 0 is the collector's own local day.
     #[prost(int64, tag = "1")]
     pub day_start_unix_ms: i64,
+    /// Only what the usual table shows: no pane, no model, no conversation, no sums by model, no next change, of the evidence
+    /// what decides.
+    #[prost(bool, tag = "2")]
+    pub basic: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAgentsResponse {
