@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::AgentView;
+use fleet_domain::report::{By, Question};
 use fleet_framework::Home;
 
 use crate::client::{Address, Client, ClientError, Detail, HostView, Listing, START_COLLECTOR};
@@ -123,11 +124,13 @@ async fn ask(at: &Address, detail: Detail) -> Result<Snapshot, ClientError> {
     Ok(from_listing(listing))
 }
 
-/// What the collector's budget says of accounts; nothing where it says nothing.
+/// What the collector's budget says of accounts, and its ledger of today; nothing where it says nothing.
 pub async fn funds(at: &Address) -> Arc<Funds> {
-    let Ok(client) = Client::connect(at).await else { return Arc::default() };
+    let Ok(mut client) = Client::connect(at).await else { return Arc::default() };
+    let today = Question { since: today(), by: [By::Agent].into(), ..Question::default() };
+    let today = client.usage(&today).await.unwrap_or_default();
     let state = client.money().state(clock::zone().iana_name().unwrap_or_default()).await;
-    state.map(|state| Arc::new(Funds::of(&state))).unwrap_or_default()
+    Arc::new(state.map(|state| Funds::of(&state)).unwrap_or_default().with_today(today))
 }
 
 /// When the reader's day began.

@@ -19,6 +19,7 @@ pub enum Column {
     Runtime,
     Class,
     Tokens,
+    Cost,
     Hb,
     Idle,
     Unit,
@@ -42,13 +43,14 @@ pub enum Column {
 use Column::*;
 
 impl Column {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Agent,
         State,
         Since,
         Runtime,
         Class,
         Tokens,
+        Cost,
         Hb,
         Idle,
         Unit,
@@ -69,13 +71,14 @@ impl Column {
         Link,
     ];
     pub const NORMAL: [Self; 11] = [Agent, State, Since, Runtime, Class, Tokens, Hb, Idle, Unit, Flags, Why];
-    pub const WIDE: [Self; 21] = [
+    pub const WIDE: [Self; 22] = [
         Agent,
         State,
         Since,
         Runtime,
         Class,
         Tokens,
+        Cost,
         Hb,
         Idle,
         Unit,
@@ -93,9 +96,9 @@ impl Column {
         Why,
     ];
 
-    /// Shows something that the budget knows.
+    /// Shows something that the budget or the ledger knows, which is asked for apart.
     pub fn of_budget(self) -> bool {
-        matches!(self, Account | Pace | Room)
+        matches!(self, Cost | Account | Pace | Room)
     }
 
     pub fn name(self) -> &'static str {
@@ -106,6 +109,7 @@ impl Column {
             Runtime => "runtime",
             Class => "class",
             Tokens => "tokens",
+            Cost => "cost",
             Hb => "hb",
             Idle => "idle",
             Unit => "unit",
@@ -138,7 +142,7 @@ impl Column {
 
     pub fn align(self) -> Align {
         match self {
-            Since | Tokens | Hb | Idle | Pid | Pace | Room => Align::Right,
+            Since | Tokens | Cost | Hb | Idle | Pid | Pace | Room => Align::Right,
             _ => Align::Left,
         }
     }
@@ -159,9 +163,8 @@ impl Column {
             Idle => Fit::Leaves(7),
             Class => Fit::Leaves(8),
             Unit => Fit::Leaves(9),
-            Tenant | Socket | Pid | Conversation | Title | Alias | Account | Pace | Room | Command | Link => {
-                Fit::Leaves(10)
-            }
+            Cost | Tenant | Socket | Pid | Conversation | Title | Alias | Account | Pace | Room | Command
+            | Link => Fit::Leaves(10),
         }
     }
 
@@ -189,6 +192,7 @@ impl Column {
             Runtime => or_none(agent.runtime.as_ref().map(|runtime| runtime.as_str())),
             Class => or_none(agent.class.as_deref()),
             Tokens => or_dash(scene.tokens(agent).map(|tokens| count(tokens.total()))),
+            Cost => or_dash(scene.funds.cost(agent).map(super::spent::dollars)),
             Hb => heartbeat(agent),
             Idle => or_dash(agent.idle.map(age)),
             Unit => unit(agent),

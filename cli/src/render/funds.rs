@@ -1,9 +1,13 @@
-//! Of each agent: the account that pays for it, how fast that is being used, and what is left of it.
+//! Of each agent: what its tokens of today cost, the account that pays for it, how fast that is being used, and what is
+//! left of it.
 
 use std::collections::BTreeMap;
 
+use fleet_domain::AgentKey;
 use fleet_domain::budget::gate::{Outlook, State};
 use fleet_domain::fleet::AgentView;
+use fleet_domain::price::Costs;
+use fleet_domain::report::{Group, Report, Sum};
 
 /// One account, by the window that is tightest.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,8 @@ pub struct Funds {
     each: Vec<Fund>,
     /// By session.
     of: BTreeMap<String, usize>,
+    /// Of today.
+    costs: BTreeMap<AgentKey, Costs>,
 }
 
 impl Funds {
@@ -33,6 +39,18 @@ impl Funds {
             funds.of.extend(view.agents.iter().map(|agent| (agent.clone(), place)));
         }
         funds
+    }
+
+    /// With what was used today, by agent.
+    pub fn with_today(mut self, report: Report) -> Self {
+        let of = |(group, sum): (Group, Sum)| Some((group.agent?, sum.costs));
+        self.costs = report.0.into_iter().filter_map(of).collect();
+        self
+    }
+
+    /// `None` where it used nothing today.
+    pub fn cost(&self, agent: &AgentView) -> Option<&Costs> {
+        self.costs.get(&agent.key)
     }
 
     /// The collector knows whom each account pays for; of a session that no roster names, its runtime's provider is

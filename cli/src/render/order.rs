@@ -57,6 +57,10 @@ fn compare(column: Column, a: &AgentView, b: &AgentView, scene: &Scene) -> Order
             let total = |agent: &AgentView| scene.tokens(agent).map(|tokens| tokens.total());
             total(b).cmp(&total(a))
         }
+        Column::Cost => {
+            let known = |agent| scene.funds.cost(agent).and_then(|costs| costs.known());
+            known(b).cmp(&known(a))
+        }
         Column::Hb => b.heartbeat.age.cmp(&a.heartbeat.age),
         Column::Idle => b.idle.cmp(&a.idle),
         Column::Pace => {

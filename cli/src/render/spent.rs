@@ -167,7 +167,7 @@ fn cells(sum: &Sum, style: Style) -> [Cell<'static>; 7] {
 }
 
 /// `$1.20`, `$1.20+` where it is not all, `unknown` where it is nothing of it.
-fn dollars(costs: &Costs) -> String {
+pub(super) fn dollars(costs: &Costs) -> String {
     match (costs.known(), costs.unpriced) {
         (None, 0) => NONE.to_owned(),
         (None, _) => "unknown".to_owned(),

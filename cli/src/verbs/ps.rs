@@ -92,7 +92,7 @@ struct Only {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Table,
-    /// With account, pace, room, host, tenant, socket, pid, model, conversation and title
+    /// With today's cost, account, pace, room, host, tenant, socket, pid, model, conversation and title
     Wide,
     /// One versioned object, items in roster order
     Json,

@@ -305,6 +305,8 @@ pub struct Loaded {
 pub struct Place {
     pub tenant: String,
     pub id: String,
+    /// Where only what is of a time or later is read, which goes by time.
+    pub at: Wall,
     /// Among what was rolled up, which comes after all responses.
     pub rolled: Option<(i64, i64, i64)>,
 }

@@ -16,6 +16,14 @@ SELECT usage.tenant, id, runtime, account, model, at_ms,
 FROM usage JOIN agents USING (agent)
 WHERE (usage.tenant, id) > (?1, ?2) ORDER BY usage.tenant, id LIMIT ?3";
 
+/// What is of today is found without a look at the years before.
+const SINCE: &str = "
+SELECT usage.tenant, id, runtime, account, model, at_ms,
+       input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
+       agents.tenant, host, socket, session, terms, reported_pico, conversation
+FROM usage INDEXED BY usage_by_time JOIN agents USING (agent)
+WHERE (at_ms, usage.tenant, id) > (?4, ?1, ?2) ORDER BY at_ms, usage.tenant, id LIMIT ?3";
+
 pub(super) fn page(
     connection: &Connection,
     question: &Question,
@@ -23,8 +31,11 @@ pub(super) fn page(
     after: &Place,
     limit: u32,
 ) -> rusqlite::Result<Summed> {
-    let mut statement = connection.prepare_cached(PAGE)?;
-    let mut rows = statement.query(params![after.tenant, after.id, limit])?;
+    let mut statement = connection.prepare_cached(if question.since.0 > 0 { SINCE } else { PAGE })?;
+    let mut rows = match question.since.0 {
+        since @ 1.. => statement.query(params![after.tenant, after.id, limit, after.at.0.max(since)])?,
+        _ => statement.query(params![after.tenant, after.id, limit])?,
+    };
     if let Some(place) = after.rolled {
         return rolled(connection, question, place, limit);
     }
@@ -34,7 +45,7 @@ pub(super) fn page(
     while let Some(row) = rows.next()? {
         count += 1;
         if count == limit {
-            last = Some(Place { tenant: row.get(0)?, id: row.get(1)?, rolled: None });
+            last = Some(Place { tenant: row.get(0)?, id: row.get(1)?, at: Wall(row.get(5)?), rolled: None });
         }
         let at = Wall(row.get(5)?);
         if at >= question.since {
