@@ -2,7 +2,7 @@
 //! interrupted. Also replayed over the corpus by the adapters' own tests.
 
 use fleet_adapters::runtimes::opencode::message::{self, Stored};
-use fleet_adapters::runtimes::usage::{Line, Reader};
+use fleet_adapters::runtimes::usage::{Beside, Line, Reader};
 use fleet_adapters::runtimes::{claude, codex};
 use fleet_domain::usage::{Record, merge};
 
@@ -26,10 +26,13 @@ fn lines(runtime: &str, input: &[u8]) {
     let Some(fresh) = Reader::new(runtime) else { return };
     let (mut whole, mut pieces) = (fresh.clone(), fresh.clone());
     let (mut all, mut parts): (Vec<Record>, Vec<Record>) = (Vec::new(), Vec::new());
+    let (mut aside, mut asides): (Vec<Beside>, Vec<Beside>) = (Vec::new(), Vec::new());
     let mut resumable = true;
     for line in input.split(|byte| *byte == b'\n') {
         let one: Line = whole.line(line, &mut |record| all.push(record));
         let other = pieces.line(line, &mut |record| parts.push(record));
+        whole.beside(line, &mut |beside| aside.push(beside));
+        pieces.beside(line, &mut |beside| asides.push(beside));
         if resumable {
             assert_eq!(one, other, "a line reads differently after a resume");
         }
@@ -41,6 +44,7 @@ fn lines(runtime: &str, input: &[u8]) {
     }
     if resumable {
         assert_eq!(all, parts, "records depend on where the reader was interrupted");
+        assert_eq!(aside, asides, "what is told beside depends on where the reader was interrupted");
     }
     for record in &all {
         assert!(!record.id.is_empty(), "a record without an identity");
