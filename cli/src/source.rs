@@ -7,7 +7,7 @@ use fleet_domain::Wall;
 use fleet_domain::fleet::AgentView;
 use fleet_framework::Home;
 
-use crate::client::{Address, Client, ClientError, HostView, Listing, START_COLLECTOR};
+use crate::client::{Address, Client, ClientError, Detail, HostView, Listing, START_COLLECTOR};
 use crate::error::{Code, Failure};
 use crate::render::funds::Funds;
 use crate::{clock, direct, rules};
@@ -72,11 +72,11 @@ pub struct HostNote {
 
 /// From the collector, once a host-wide sidecar has reported every session that there was; not before `limit` has
 /// passed is it given up.
-pub async fn gather_listed(at: &Address, limit: Duration) -> Result<Snapshot, Failure> {
+pub async fn gather_listed(at: &Address, detail: Detail, limit: Duration) -> Result<Snapshot, Failure> {
     let poll = async {
         loop {
             if let Ok(mut client) = Client::connect(at).await
-                && let Ok(listing) = client.list(today()).await
+                && let Ok(listing) = client.list(today(), detail).await
                 && listing.hosts.iter().any(|host| host.listed)
             {
                 return from_listing(listing);
@@ -92,7 +92,12 @@ pub async fn gather_listed(at: &Address, limit: Duration) -> Result<Snapshot, Fa
 
 /// From the collector where one answers, else directly. Only a missing home can fail.
 pub async fn gather(at: &Address) -> Result<Snapshot, Failure> {
-    match ask(at).await {
+    gather_in(at, Detail::Full).await
+}
+
+/// The same, with so much of each agent at least.
+pub async fn gather_in(at: &Address, detail: Detail) -> Result<Snapshot, Failure> {
+    match ask(at, detail).await {
         Ok(snapshot) => Ok(snapshot),
         Err(why) => directly(why).await,
     }
@@ -112,9 +117,9 @@ pub async fn directly(why: ClientError) -> Result<Snapshot, Failure> {
     })
 }
 
-async fn ask(at: &Address) -> Result<Snapshot, ClientError> {
+async fn ask(at: &Address, detail: Detail) -> Result<Snapshot, ClientError> {
     let mut client = Client::connect(at).await?;
-    let listing = client.list(today()).await?;
+    let listing = client.list(today(), detail).await?;
     Ok(from_listing(listing))
 }
 

@@ -127,6 +127,11 @@ impl Column {
         }
     }
 
+    /// Told of every agent, however little is asked for.
+    pub fn is_basic(self) -> bool {
+        Self::NORMAL.contains(&self) || matches!(self, Host | Tenant | Socket | Link)
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(name))
     }

@@ -7,7 +7,7 @@ use fleet_domain::fleet::{Unresolved, resolve};
 use serde::Serialize;
 
 use crate::app::Global;
-use crate::client::{Client, ClientError, EventView};
+use crate::client::{Client, ClientError, Detail, EventView};
 use crate::error::{Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::Scene;
@@ -114,7 +114,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
 
 /// An agent that is known now by a beginning of its name; one that is not may still have a past.
 async fn full_name(client: &mut Client, word: &str) -> Result<String, Failure> {
-    let listing = client.list(source::today()).await.map_err(ClientError::into_failure)?;
+    let listing = client.list(source::today(), Detail::Basic).await.map_err(ClientError::into_failure)?;
     let named: Vec<(String, String)> =
         listing.agents.iter().map(|agent| (agent.name.clone(), agent.name.clone())).collect();
     match resolve(word, &named) {

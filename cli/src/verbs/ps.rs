@@ -10,6 +10,7 @@ use fleet_domain::readiness::State;
 
 use super::{events, watch};
 use crate::app::Global;
+use crate::client::Detail;
 use crate::clock;
 use crate::error::{Code, Failure, Outcome};
 use crate::output::{self, Screen};
@@ -153,6 +154,16 @@ impl Request {
         columns.chain(&self.sort_by).any(|column| column.of_budget())
     }
 
+    /// What must be known of each agent to show it so.
+    fn detail(&self) -> Detail {
+        let shown = self.plan.columns.iter().chain(&self.sort_by);
+        let basic = match self.format {
+            Format::Name => self.sort_by.is_none_or(Column::is_basic),
+            _ => self.tabular() && shown.copied().all(Column::is_basic),
+        };
+        if basic { Detail::Basic } else { Detail::Full }
+    }
+
     /// Those that pass, in the order in which this format shows them.
     pub fn select<'a>(&self, agents: &'a [AgentView], scene: &Scene) -> Vec<&'a AgentView> {
         let mut shown: Vec<&AgentView> = agents.iter().filter(|agent| self.filters.pass(agent)).collect();
@@ -172,8 +183,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         return watch::run(&at, &request, screen).await;
     }
     let mut snapshot = match patience {
-        Some(limit) => source::gather_listed(&at, limit).await?,
-        None => source::gather(&at).await?,
+        Some(limit) => source::gather_listed(&at, request.detail(), limit).await?,
+        None => source::gather_in(&at, request.detail()).await?,
     };
     if request.of_budget() && !snapshot.origin.is_direct() {
         snapshot.funds = source::funds(&at).await;

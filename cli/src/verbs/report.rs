@@ -9,7 +9,7 @@ use fleet_domain::report::{By, Question, Report};
 
 use super::budget::scene;
 use crate::app::Global;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Detail};
 use crate::clock;
 use crate::error::Outcome;
 use crate::output::{self, Screen};
@@ -36,7 +36,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let mut client = Client::connect(&at).await.map_err(ClientError::into_failure)?;
     let (now, zone) = (clock::now().wall, clock::zone());
     let day = clock::day_start(now, &zone);
-    let agents = client.list(day).await.map_err(ClientError::into_failure)?.agents;
+    let agents = client.list(day, Detail::Full).await.map_err(ClientError::into_failure)?.agents;
     let mut money = client.money();
     let state = money.state(zone.iana_name().unwrap_or_default()).await?;
     let tasks = money.tasks("", 100).await?;

@@ -108,7 +108,7 @@ fn account_from_pb(told: &pb::BudgetAccount) -> Result<AccountView, Invalid> {
         },
         stuck_until: told.stuck_until_unix_ms.map(Wall),
         running: told.running,
-        agents: told.agents.iter().map(|agent| name(agent)).collect(),
+        agents: told.agents.iter().map(name).collect(),
         forecast: told.forecast.map(|forecast| Forecast {
             typical_day: forecast.typical_day,
             month: forecast.month,

@@ -5,7 +5,9 @@ use fleet_domain::budget::gate::State;
 use fleet_domain::limits::Standing;
 
 use super::Check;
-use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
+use crate::client::{
+    Address, Client, ClientError, CollectorStatus, Detail, HostView, Listing, START_COLLECTOR,
+};
 use crate::render::words::{age, plural};
 use crate::source;
 
@@ -37,7 +39,8 @@ async fn ask(at: &Address) -> Result<Answers, ClientError> {
     let mut client = Client::connect(at).await?;
     // A collector of before budgets has none to tell.
     let budget = client.money().state("").await.ok();
-    Ok((client.status().await?, client.list(source::today()).await?, client.limits().await?, budget))
+    let listing = client.list(source::today(), Detail::Full).await?;
+    Ok((client.status().await?, listing, client.limits().await?, budget))
 }
 
 fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
