@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         // Programs of the measurements themselves.
-        Some("stand-in") => stand_in::agent(),
+        Some("stand-in") => stand_in::agent(&words[1..]),
         Some("poll") => stand_in::naive_poller(&words[1..]),
         Some("spent") => peer::spent(&words[1..]),
         Some("simulate") => stand_in::simulate(&words[1..]),
