@@ -16,6 +16,7 @@ mod death;
 mod footprint;
 mod hook;
 mod kills;
+mod limits;
 mod machine;
 mod peer;
 mod proc;
@@ -36,7 +37,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 9] = ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan", "admission"];
+const NAMES: [&str; 10] =
+    ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan", "admission", "limits"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +110,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),
         "admission" => admission::measure(effort),
+        "limits" => limits::measure(effort),
         _ => kills::measure(effort),
     }
 }

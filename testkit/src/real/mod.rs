@@ -5,6 +5,7 @@ mod codex;
 mod opencode;
 mod pi;
 mod session;
+mod subscribed;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use crate::npm::{self, Pinned};
 use crate::skip::require_or_skip;
 
 pub use session::RuntimeSession;
+pub use subscribed::{Subscribed, Told};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
