@@ -69,7 +69,10 @@ fn to_hours(
         let Some(response) = known(transaction, tenant, id)? else { continue };
         let cost = cost(&response.record, prices);
         let kind = kind(transaction, tenant, &response, &stints)?;
-        let span = if response.record.at.0 < days { DAY } else { HOUR };
+        let at = response.record.at.0;
+        // Also where the clock was put back since its day was made.
+        let by_day = at < days || at_place(transaction, (kind, DAY, floor(at, DAY)))?.is_some();
+        let span = if by_day { DAY } else { HOUR };
         let place = (kind, span, floor(response.record.at.0, span));
         sums.entry(place).or_default().add(&Sum::one(response.record.tokens, cost));
         transaction
