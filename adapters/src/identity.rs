@@ -6,7 +6,7 @@ use fleet_domain::{HostId, TenantId};
 pub fn tenant() -> TenantId {
     let uid = nix::unistd::getuid();
     let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
-    TenantId::new(&name.unwrap_or_else(|| uid.to_string()))
+    TenantId::new(name.unwrap_or_else(|| uid.to_string()))
 }
 
 /// The host name up to its first dot.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::client::{Address, Client};
+use crate::client::{Address, Client, Detail};
 use crate::error::{Code, Failure};
 use crate::{app, clock};
 
@@ -47,7 +47,7 @@ fn names() -> Option<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let ask = async {
         let mut client = Client::connect(&at).await.ok()?;
-        let listing = client.list(clock::now().wall).await.ok()?;
+        let listing = client.list(clock::now().wall, Detail::Basic).await.ok()?;
         Some(listing.agents.into_iter().map(|agent| agent.name).collect())
     };
     runtime.block_on(async { tokio::time::timeout(LIMIT, ask).await.ok()? })

@@ -1,13 +1,15 @@
 //! Where the agents come from: the collector, or, where none answers, this host looked at directly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::AgentView;
 use fleet_framework::Home;
 
-use crate::client::{Address, Client, ClientError, HostView, Listing, START_COLLECTOR};
+use crate::client::{Address, Client, ClientError, Detail, HostView, Listing, START_COLLECTOR};
 use crate::error::{Code, Failure};
+use crate::render::funds::Funds;
 use crate::{clock, direct, rules};
 
 /// How often a collector is asked while it is waited for.
@@ -57,6 +59,8 @@ pub struct Snapshot {
     pub heard: usize,
     pub origin: Origin,
     pub at: Wall,
+    /// See [`funds`].
+    pub funds: Arc<Funds>,
 }
 
 /// Something about a host that a reader of its agents should know.
@@ -68,11 +72,11 @@ pub struct HostNote {
 
 /// From the collector, once a host-wide sidecar has reported every session that there was; not before `limit` has
 /// passed is it given up.
-pub async fn gather_listed(at: &Address, limit: Duration) -> Result<Snapshot, Failure> {
+pub async fn gather_listed(at: &Address, detail: Detail, limit: Duration) -> Result<Snapshot, Failure> {
     let poll = async {
         loop {
             if let Ok(mut client) = Client::connect(at).await
-                && let Ok(listing) = client.list(today()).await
+                && let Ok(listing) = client.list(today(), detail).await
                 && listing.hosts.iter().any(|host| host.listed)
             {
                 return from_listing(listing);
@@ -88,7 +92,12 @@ pub async fn gather_listed(at: &Address, limit: Duration) -> Result<Snapshot, Fa
 
 /// From the collector where one answers, else directly. Only a missing home can fail.
 pub async fn gather(at: &Address) -> Result<Snapshot, Failure> {
-    match ask(at).await {
+    gather_in(at, Detail::Full).await
+}
+
+/// The same, with so much of each agent at least.
+pub async fn gather_in(at: &Address, detail: Detail) -> Result<Snapshot, Failure> {
+    match ask(at, detail).await {
         Ok(snapshot) => Ok(snapshot),
         Err(why) => directly(why).await,
     }
@@ -98,13 +107,27 @@ pub async fn directly(why: ClientError) -> Result<Snapshot, Failure> {
     let home = Home::from_env().map_err(|error| Failure::of(Code::Failure, &error))?;
     let direct::Found { agents, host, mut notes } = direct::look(&home, &rules::book()?).await;
     notes.extend(notes_of(&host, &agents));
-    Ok(Snapshot { agents, hosts: notes, heard: 1, origin: Origin::Direct { why }, at: clock::now().wall })
+    Ok(Snapshot {
+        agents,
+        hosts: notes,
+        heard: 1,
+        origin: Origin::Direct { why },
+        at: clock::now().wall,
+        funds: Arc::default(),
+    })
 }
 
-async fn ask(at: &Address) -> Result<Snapshot, ClientError> {
+async fn ask(at: &Address, detail: Detail) -> Result<Snapshot, ClientError> {
     let mut client = Client::connect(at).await?;
-    let listing = client.list(today()).await?;
+    let listing = client.list(today(), detail).await?;
     Ok(from_listing(listing))
+}
+
+/// What the collector's budget says of accounts; nothing where it says nothing.
+pub async fn funds(at: &Address) -> Arc<Funds> {
+    let Ok(client) = Client::connect(at).await else { return Arc::default() };
+    let state = client.money().state(clock::zone().iana_name().unwrap_or_default()).await;
+    state.map(|state| Arc::new(Funds::of(&state))).unwrap_or_default()
 }
 
 /// When the reader's day began.
@@ -128,6 +151,7 @@ pub fn from_listing(listing: Listing) -> Snapshot {
         heard: listing.hosts.len(),
         origin: Origin::Collector,
         at: clock::now().wall,
+        funds: Arc::default(),
     }
 }
 

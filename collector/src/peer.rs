@@ -59,7 +59,7 @@ pub fn own_host() -> HostId {
 pub fn own_tenant() -> TenantId {
     let uid = Uid::effective();
     let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-    TenantId::new(&name.unwrap_or_else(|| uid.to_string()))
+    TenantId::new(name.unwrap_or_else(|| uid.to_string()))
 }
 
 #[cfg(test)]

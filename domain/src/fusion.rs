@@ -123,7 +123,8 @@ pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Ve
 
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
 /// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
-/// tells. A look at the screen from before the last change says nothing of after it.
+/// tells. A look at the screen from before the last change says nothing of after it; and what stood there before that
+/// change still stands there until the change is drawn, but for a dialog, which no turn opens or closes.
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
     let contradicts = leading.state.runs()
         && matches!(leading.source, Source::StateFile | Source::Hook)
@@ -133,10 +134,18 @@ fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
         && leading.state != NativeState::Waiting
         && (leading.since.zip(evidence.since).is_some_and(|(later, asked)| later > asked)
             || (leading.source == Source::Screen && shows_after(leading, evidence.since)));
-    let looked_before = evidence.source == Source::Screen
+    let of_before = evidence.source == Source::Screen
         && leading.source != Source::Screen
-        && leading.since.is_some_and(|since| since > evidence.confirmed);
-    contradicts || is_over || looked_before
+        && leading.since.is_some_and(|since| {
+            let of_a_turn = match leading.state {
+                NativeState::Waiting => false,
+                NativeState::TurnEnded => !matches!(evidence.kind, StuckKind::Dialog | StuckKind::Trust),
+                NativeState::Busy | NativeState::Retrying | NativeState::Background => true,
+            };
+            let left_over = of_a_turn && evidence.since.is_some_and(|shown| shown < since);
+            evidence.confirmed < if left_over { since.plus(DRAWN) } else { since }
+        });
+    contradicts || is_over || of_before
 }
 
 /// The last moment at which something confirmed then still counts.
@@ -338,6 +347,25 @@ mod tests {
         let ended = |since| native(NativeState::TurnEnded, Source::StateFile, since);
         assert_eq!(deciding(&seen, Some(&ended(101))), None);
         assert_eq!(deciding(&seen, Some(&ended(100))), Some(&seen[0]));
+    }
+
+    #[test]
+    fn what_stood_there_before_a_change_stands_there_until_that_change_is_drawn() {
+        let holds = |kind, (since, at), state| {
+            let seen = EvidenceSignal {
+                since: Some(Mono(since)),
+                confirmed: Mono(at),
+                ..evidence(kind, Source::Screen)
+            };
+            deciding(&[seen], Some(&native(state, Source::Api, 10_000))).is_some()
+        };
+        for state in [NativeState::Busy, NativeState::TurnEnded] {
+            assert!(!holds(StuckKind::UsageLimit, (9_000, 11_999), state));
+            assert!(holds(StuckKind::UsageLimit, (9_000, 12_000), state));
+            assert!(holds(StuckKind::UsageLimit, (10_001, 10_001), state));
+        }
+        assert!(!holds(StuckKind::Dialog, (9_000, 10_000), NativeState::Busy));
+        assert!(holds(StuckKind::Dialog, (9_000, 10_000), NativeState::TurnEnded));
     }
 
     #[test]

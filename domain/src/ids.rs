@@ -1,5 +1,6 @@
 //! Names as types, so that a session's name is never taken for an agent's, nor a host for a tenant.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::text;
@@ -69,8 +70,8 @@ macro_rules! label {
 
         impl $name {
             /// Makes hostile text harmless and cuts it to 128 characters.
-            pub fn new(text: &str) -> Self {
-                Self(text::clean(text, MAX_LABEL))
+            pub fn new<'t>(text: impl Into<Cow<'t, str>>) -> Self {
+                Self(text::cleaned(text, MAX_LABEL))
             }
 
             pub fn as_str(&self) -> &str {
@@ -132,8 +133,8 @@ impl SocketName {
     }
 
     /// An absent or empty name is the default server.
-    pub fn new(name: &str) -> Self {
-        Self(text::clean(name, 1024))
+    pub fn new<'t>(name: impl Into<Cow<'t, str>>) -> Self {
+        Self(text::cleaned(name, 1024))
     }
 
     pub fn as_str(&self) -> &str {
@@ -171,8 +172,13 @@ pub struct AgentKey {
 }
 
 impl AgentKey {
-    pub fn new(tenant: TenantId, host: HostId, socket: SocketName, session: &str) -> Self {
-        Self { tenant, host, socket, session: text::clean(session, MAX_LABEL) }
+    pub fn new<'t>(
+        tenant: TenantId,
+        host: HostId,
+        socket: SocketName,
+        session: impl Into<Cow<'t, str>>,
+    ) -> Self {
+        Self { tenant, host, socket, session: text::cleaned(session, MAX_LABEL) }
     }
 }
 

@@ -209,14 +209,21 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
             _
         ))
     );
-    let looked_before = |e: &EvidenceSignal| {
+    let of_before = |e: &EvidenceSignal| {
         e.source == Source::Screen
-            && leading.is_some_and(|(_, source, since)| source != Source::Screen && since > Some(e.confirmed))
+            && leading.is_some_and(|(state, source, since)| {
+                let runs = state.runs();
+                let ended = state == NativeState::TurnEnded;
+                let by_a_turn = runs || (ended && !matches!(e.kind, StuckKind::Dialog | StuckKind::Trust));
+                let left_over = by_a_turn && e.since.is_some() && e.since < since;
+                let looked = if left_over { e.confirmed.0 - 2_000 } else { e.confirmed.0 };
+                source != Source::Screen && since.is_some_and(|since| since.0 > looked)
+            })
     };
     let evidence = signals.evidence.iter().any(|e| {
         e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset)
             && !(contradicted && matches!(e.source, Source::Screen | Source::Transcript))
-            && !looked_before(e)
+            && !of_before(e)
     });
     let native = leading.map(|(state, ..)| state);
     let busy = matches!(native, Some(NativeState::Busy | NativeState::Background | NativeState::Retrying));

@@ -1,12 +1,20 @@
 //! Text from panes, titles, transcripts and the network is hostile: it is made harmless once, where it enters.
 
+use std::borrow::Cow;
+
 /// Replaces control characters and invisible direction overrides by spaces, folds runs of blanks, and cuts at
 /// `max_chars` characters (an ellipsis marks the cut).
 pub fn clean(text: &str, max_chars: usize) -> String {
+    cleaned(text, max_chars)
+}
+
+/// The same; text that is the caller's to give and harmless already is not copied.
+pub fn cleaned<'t>(text: impl Into<Cow<'t, str>>, max_chars: usize) -> String {
+    let text = text.into();
     if text.len() <= max_chars && is_plain(text.as_bytes()) {
-        return text.to_owned();
+        return text.into_owned();
     }
-    fold(text, max_chars)
+    fold(&text, max_chars)
 }
 
 /// Nearly every name is printable ASCII without blanks to fold: nothing has to be looked at twice.

@@ -38,7 +38,7 @@ pub fn of(home: &Home, roster: &Roster, agent: &Agent, units: &[String]) -> Vec<
             let told = values(&env).into_iter().rev().find(|(name, _)| name == SOCKET);
             if let Some((_, told)) = told {
                 differ.remove(at);
-                let told = SocketName::new(&text::clean(&told, 80));
+                let told = SocketName::new(text::clean(&told, 80));
                 add(
                     Kind::Socket,
                     format!("it was set up for socket {}, the roster says {}", told.shown(), socket.shown()),

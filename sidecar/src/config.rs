@@ -111,7 +111,7 @@ impl Config {
             adopt: options.adopt,
             adopt_default: options.adopt_default,
             ask_limits: options.ask_limits,
-            sockets: options.socket.iter().map(|name| SocketName::new(name)).collect(),
+            sockets: options.socket.iter().map(SocketName::new).collect(),
             roster: options.roster.clone().unwrap_or_else(|| home.roster()),
             home,
             collector,

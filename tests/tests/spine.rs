@@ -89,6 +89,15 @@ fn an_agent_is_followed_through_its_states_and_its_tokens_to_the_last() {
     })
     .unwrap();
 
+    // Of a row that is asked for whole, the usual columns are what they are of one that is not.
+    let usual = "agent,state,runtime,class,tokens,unit,flags,host,tenant,socket,link,why";
+    let rows = |columns: &str| {
+        fleet::fleet(&world.home, &["ps", "--columns", columns]).unwrap().from_collector().unwrap().stdout
+    };
+    let whole = rows(&format!("{usual},pid"));
+    let (basic, line) = (rows(usual), whole.lines().nth(1).unwrap());
+    assert!(basic.contains("limit") && line.starts_with(basic.lines().nth(1).unwrap()), "{basic}{whole}");
+
     coder.kill().unwrap();
     wait_for_state(&world.home, "coder0", "dead").unwrap();
     let events = fleet::fleet(&world.home, &["events", "--json", "--agent", "coder0"]).unwrap();

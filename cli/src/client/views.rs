@@ -78,7 +78,7 @@ pub struct CollectorStatus {
 pub(super) fn listing(answer: pb::ListAgentsResponse) -> Listing {
     let told = answer.agents.len();
     let mut agents: Vec<AgentView> = Vec::with_capacity(told);
-    agents.extend(answer.agents.into_iter().filter_map(|agent| agent_from_pb(&agent).ok()));
+    agents.extend(answer.agents.into_iter().filter_map(|agent| agent_from_pb(agent).ok()));
     let unreadable = told - agents.len();
     Listing { agents, hosts: answer.hosts.iter().map(host).collect(), unreadable }
 }
@@ -88,13 +88,13 @@ pub(super) fn update(answer: pb::WatchAgentsResponse) -> Option<Update> {
     use pb::watch_agents_response::Change;
     Some(match answer.change? {
         Change::Snapshot(snapshot) => Update::Snapshot(listing(snapshot)),
-        Change::Changed(agent) => Update::Changed(Box::new(agent_from_pb(&agent).ok()?)),
-        Change::Removed(key) => Update::Removed(key_from_pb(&key)),
+        Change::Changed(agent) => Update::Changed(Box::new(agent_from_pb(agent).ok()?)),
+        Change::Removed(key) => Update::Removed(key_from_pb(key)),
     })
 }
 
 /// `None` for what a later version tells.
-pub(super) fn happened(answer: &pb::EventsResponse) -> Option<Happened> {
+pub(super) fn happened(answer: pb::EventsResponse) -> Option<Happened> {
     if let Some(death) = &answer.mass_death {
         return Some(Happened::MassDeath(MassDeath {
             tenant: TenantId::new(&death.tenant_id),
@@ -103,9 +103,9 @@ pub(super) fn happened(answer: &pb::EventsResponse) -> Option<Happened> {
             end: mass_end_from_pb(death.end.as_ref()?).ok()?,
         }));
     }
-    let transition = answer.transition.as_ref()?;
+    let transition = answer.transition?;
     Some(Happened::Moved(EventView {
-        key: key_from_pb(transition.key.as_ref()?),
+        key: key_from_pb(transition.key?),
         at: Wall(transition.at_unix_ms),
         from: state_from_pb(transition.from),
         to: state_from_pb(transition.to)?,

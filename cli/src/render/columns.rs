@@ -7,9 +7,9 @@ use fleet_domain::drift::Kind;
 use fleet_domain::fleet::{AgentView, Link as Watched};
 use fleet_domain::readiness::State as Readiness;
 
-use super::Scene;
 use super::grid::{Align, Cell, Fit};
 use super::words::{NONE, age, count, or_none, safe};
+use super::{Scene, budget};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
@@ -33,6 +33,8 @@ pub enum Column {
     Title,
     Alias,
     Account,
+    Pace,
+    Room,
     Command,
     Link,
 }
@@ -40,7 +42,7 @@ pub enum Column {
 use Column::*;
 
 impl Column {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Agent,
         State,
         Since,
@@ -61,11 +63,13 @@ impl Column {
         Title,
         Alias,
         Account,
+        Pace,
+        Room,
         Command,
         Link,
     ];
     pub const NORMAL: [Self; 11] = [Agent, State, Since, Runtime, Class, Tokens, Hb, Idle, Unit, Flags, Why];
-    pub const WIDE: [Self; 18] = [
+    pub const WIDE: [Self; 21] = [
         Agent,
         State,
         Since,
@@ -76,6 +80,9 @@ impl Column {
         Idle,
         Unit,
         Flags,
+        Account,
+        Pace,
+        Room,
         Host,
         Tenant,
         Socket,
@@ -85,6 +92,11 @@ impl Column {
         Title,
         Why,
     ];
+
+    /// Shows something that the budget knows.
+    pub fn of_budget(self) -> bool {
+        matches!(self, Account | Pace | Room)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -108,9 +120,16 @@ impl Column {
             Title => "title",
             Alias => "alias",
             Account => "account",
+            Pace => "pace",
+            Room => "room",
             Command => "command",
             Link => "link",
         }
+    }
+
+    /// Told of every agent, however little is asked for.
+    pub fn is_basic(self) -> bool {
+        Self::NORMAL.contains(&self) || matches!(self, Host | Tenant | Socket | Link)
     }
 
     pub fn parse(name: &str) -> Option<Self> {
@@ -119,7 +138,7 @@ impl Column {
 
     pub fn align(self) -> Align {
         match self {
-            Since | Tokens | Hb | Idle | Pid => Align::Right,
+            Since | Tokens | Hb | Idle | Pid | Pace | Room => Align::Right,
             _ => Align::Left,
         }
     }
@@ -140,7 +159,7 @@ impl Column {
             Idle => Fit::Leaves(7),
             Class => Fit::Leaves(8),
             Unit => Fit::Leaves(9),
-            Tenant | Socket | Pid | Conversation | Title | Alias | Account | Command | Link => {
+            Tenant | Socket | Pid | Conversation | Title | Alias | Account | Pace | Room | Command | Link => {
                 Fit::Leaves(10)
             }
         }
@@ -152,6 +171,10 @@ impl Column {
             Agent => Style::new().bold(),
             State => style_of(agent.state),
             Flags if text != NONE => AnsiColor::Yellow.on_default(),
+            Pace => told(scene.funds.fund(agent).and_then(|fund| fund.pace.as_ref()), budget::fast),
+            Room => told(scene.funds.fund(agent).and_then(|fund| fund.room.as_ref()), |left| {
+                budget::full(1.0 - left)
+            }),
             _ => Style::new(),
         };
         Cell { text, style }
@@ -178,11 +201,27 @@ impl Column {
             Conversation => or_none(agent.conversation.as_ref().map(|id| id.as_str())),
             Title => or_none(agent.pane_title.as_deref()),
             Alias => or_none(agent.alias.as_deref()),
-            Account => or_none(agent.account.as_deref()),
+            Account => match scene.funds.fund(agent) {
+                Some(fund) => safe(&fund.account).into_owned().into(),
+                None => or_none(agent.account.as_deref()),
+            },
+            Pace => {
+                of_window(scene.funds.fund(agent).and_then(|fund| fund.pace.as_ref()), budget::shown_ratio)
+            }
+            Room => of_window(scene.funds.fund(agent).and_then(|fund| fund.room.as_ref()), budget::percent),
             Command => or_none(agent.pane_command.as_deref()),
             Link => agent.link.as_str().into(),
         }
     }
+}
+
+/// A figure and the window that it is of.
+fn of_window(told: Option<&(f64, String)>, shown: impl Fn(f64) -> String) -> Cow<'static, str> {
+    or_dash(told.map(|(figure, window)| format!("{} {}", shown(*figure), safe(window))))
+}
+
+fn told(told: Option<&(f64, String)>, style: impl Fn(f64) -> Style) -> Style {
+    told.map_or(Style::new(), |(figure, _)| style(*figure))
 }
 
 fn or_dash(value: Option<String>) -> Cow<'static, str> {

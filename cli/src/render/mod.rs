@@ -10,6 +10,7 @@ pub mod budget;
 pub mod checked;
 pub mod columns;
 pub mod explain;
+pub mod funds;
 pub mod grid;
 pub mod item;
 pub mod order;
@@ -27,9 +28,12 @@ pub mod yaml;
 #[cfg(test)]
 pub mod samples;
 
+use std::sync::Arc;
+
 use fleet_domain::Wall;
 use fleet_domain::fleet::AgentView;
 use fleet_domain::usage::Tokens;
+use funds::Funds;
 use jiff::tz::TimeZone;
 
 /// Stands where nobody can tell since when an agent is in its state: it was looked at once, and nothing it shows has a
@@ -44,6 +48,8 @@ pub struct Scene {
     /// Nobody kept a history: tokens are unknown.
     pub direct: bool,
     pub colour: bool,
+    /// Asked for only where something of it is shown.
+    pub funds: Arc<Funds>,
 }
 
 impl Scene {

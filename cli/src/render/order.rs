@@ -59,6 +59,14 @@ fn compare(column: Column, a: &AgentView, b: &AgentView, scene: &Scene) -> Order
         }
         Column::Hb => b.heartbeat.age.cmp(&a.heartbeat.age),
         Column::Idle => b.idle.cmp(&a.idle),
+        Column::Pace => {
+            let ratio = |agent| scene.funds.fund(agent)?.pace.as_ref().map(|(ratio, _)| *ratio);
+            ratio(b).unwrap_or(-1.0).total_cmp(&ratio(a).unwrap_or(-1.0))
+        }
+        Column::Room => {
+            let left = |agent| scene.funds.fund(agent)?.room.as_ref().map(|(left, _)| *left);
+            left(a).unwrap_or(f64::INFINITY).total_cmp(&left(b).unwrap_or(f64::INFINITY))
+        }
         Column::Pid => last(a.pane_pid).cmp(&last(b.pane_pid)),
         column => {
             let (a, b) = (column.text(a, scene), column.text(b, scene));

@@ -20,7 +20,7 @@ pub fn now() -> Wall {
 }
 
 pub fn scene() -> Scene {
-    Scene { now: now(), zone: TimeZone::UTC, direct: false, colour: false }
+    Scene { now: now(), zone: TimeZone::UTC, direct: false, colour: false, funds: Default::default() }
 }
 
 fn ago(seconds: u64) -> Wall {

@@ -219,7 +219,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
             let outlook = money.set(&set.account, &set.window, Some(&setting), &set.by).await?;
             output::note(&format!("window {} of {} is set", safe(&set.window), safe(&set.account)));
             match outlook {
-                Some(outlook) if args.json => output::json(&render::window_json(&outlook), true),
+                Some(outlook) if args.json => output::json(&render::json::window(&outlook), true),
                 Some(_) => show(&mut money, false).await,
                 None => Ok(()),
             }
@@ -267,14 +267,20 @@ fn moment(text: &str, now: Wall) -> Result<Wall, Failure> {
 }
 
 pub fn scene(screen: Screen) -> Scene {
-    Scene { now: clock::now().wall, zone: clock::zone(), direct: false, colour: screen.colour }
+    Scene {
+        now: clock::now().wall,
+        zone: clock::zone(),
+        direct: false,
+        colour: screen.colour,
+        funds: Default::default(),
+    }
 }
 
 async fn show(money: &mut Money, json: bool) -> Outcome {
     let zone = clock::zone();
     let state = money.state(zone.iana_name().unwrap_or_default()).await?;
     if json {
-        return output::json(&render::json(&state), true);
+        return output::json(&render::json::report(&state), true);
     }
     notes(&state);
     if !state.overview.configured {
@@ -283,8 +289,12 @@ async fn show(money: &mut Money, json: bool) -> Outcome {
     let screen = Screen::detect();
     let (scene, width) = (scene(screen), screen.terminal.then(|| screen.size().0));
     output::data(&render::windows(&state, &scene, width))?;
+    output::data(&format!("\n{}", render::accounts(&state, &scene, width)))?;
     if !state.overview.rooms.is_empty() {
         output::data(&format!("\n{}", render::ceilings(&state, &scene, width)))?;
+    }
+    if !state.typical.is_empty() {
+        output::data(&format!("\n{}", render::typical(&state, &scene, width)))?;
     }
     for one in &state.authorizations {
         let left = one.left(scene.now);
@@ -321,9 +331,9 @@ async fn check(money: &mut Money, check: &Check, json: bool) -> Outcome {
     let (ask, hold) = check.ask();
     let verdict = money.check(&ask, hold).await?;
     if json {
-        output::json(&render::verdict_json(&verdict), true)?;
+        output::json(&render::json::verdict(&verdict), true)?;
     } else {
-        output::data(&render::verdict(&verdict, &scene(Screen::detect())))?;
+        output::data(&render::tasks::verdict(&verdict, &scene(Screen::detect())))?;
     }
     exit(verdict.decision)
 }

@@ -8,7 +8,7 @@ use fleet_domain::Wall;
 use fleet_domain::fleet::{Unresolved, resolve};
 
 use crate::app::Global;
-use crate::client::{Client, ClientError, Happened};
+use crate::client::{Client, ClientError, Detail, Happened};
 use crate::error::{Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::Scene;
@@ -95,7 +95,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
 
 /// An agent that is known now by a beginning of its name; one that is not may still have a past.
 async fn full_name(client: &mut Client, word: &str) -> Result<String, Failure> {
-    let listing = client.list(source::today()).await.map_err(ClientError::into_failure)?;
+    let listing = client.list(source::today(), Detail::Basic).await.map_err(ClientError::into_failure)?;
     let named: Vec<(String, String)> =
         listing.agents.iter().map(|agent| (agent.name.clone(), agent.name.clone())).collect();
     match resolve(word, &named) {
@@ -137,8 +137,13 @@ impl Printer<'_> {
     }
 
     fn print(&self, lines: &[Line]) -> Outcome {
-        let scene =
-            Scene { now: clock::now().wall, zone: clock::zone(), direct: false, colour: self.screen.colour };
+        let scene = Scene {
+            now: clock::now().wall,
+            zone: clock::zone(),
+            direct: false,
+            colour: self.screen.colour,
+            funds: Default::default(),
+        };
         output::data(&lines.iter().map(|line| told::line(line, &scene) + "\n").collect::<String>())
     }
 

@@ -104,6 +104,7 @@ mod tests {
             heard: 1,
             origin: Origin::Collector,
             at: samples::now(),
+            funds: Default::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use fleet_domain::readiness::State;
 
 use super::{events, watch};
 use crate::app::Global;
+use crate::client::Detail;
 use crate::clock;
 use crate::error::{Code, Failure, Outcome};
 use crate::output::{self, Screen};
@@ -91,7 +92,7 @@ struct Only {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Table,
-    /// With host, tenant, socket, pid, model, conversation and title
+    /// With account, pace, room, host, tenant, socket, pid, model, conversation and title
     Wide,
     /// One versioned object, items in roster order
     Json,
@@ -147,6 +148,22 @@ impl Request {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
+    /// A column of it, or its order, is the budget's to tell.
+    pub fn of_budget(&self) -> bool {
+        let columns = self.plan.columns.iter().filter(|_| self.tabular());
+        columns.chain(&self.sort_by).any(|column| column.of_budget())
+    }
+
+    /// What must be known of each agent to show it so.
+    fn detail(&self) -> Detail {
+        let shown = self.plan.columns.iter().chain(&self.sort_by);
+        let basic = match self.format {
+            Format::Name => self.sort_by.is_none_or(Column::is_basic),
+            _ => self.tabular() && shown.copied().all(Column::is_basic),
+        };
+        if basic { Detail::Basic } else { Detail::Full }
+    }
+
     /// Those that pass, in the order in which this format shows them.
     pub fn select<'a>(&self, agents: &'a [AgentView], scene: &Scene) -> Vec<&'a AgentView> {
         let mut shown: Vec<&AgentView> = agents.iter().filter(|agent| self.filters.pass(agent)).collect();
@@ -165,10 +182,13 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     if watching {
         return watch::run(&at, &request, screen).await;
     }
-    let snapshot = match patience {
-        Some(limit) => source::gather_listed(&at, limit).await?,
-        None => source::gather(&at).await?,
+    let mut snapshot = match patience {
+        Some(limit) => source::gather_listed(&at, request.detail(), limit).await?,
+        None => source::gather_in(&at, request.detail()).await?,
     };
+    if request.of_budget() && !snapshot.origin.is_direct() {
+        snapshot.funds = source::funds(&at).await;
+    }
     if let Some(notice) = snapshot.origin.notice() {
         output::note(&notice);
     }
@@ -194,6 +214,7 @@ pub fn scene(snapshot: &Snapshot, screen: Screen) -> Scene {
         zone: clock::zone(),
         direct: snapshot.origin.is_direct(),
         colour: screen.colour,
+        funds: snapshot.funds.clone(),
     }
 }
 

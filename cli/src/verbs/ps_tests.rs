@@ -23,6 +23,7 @@ fn snapshot() -> Snapshot {
         heard: 1,
         origin: Origin::Collector,
         at: samples::now(),
+        funds: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `fleet report`: the register as Markdown, for people. The register stays the truth.
 
 use fleet_domain::Wall;
+use fleet_domain::budget::amount::Amount;
 use fleet_domain::budget::decision::Task;
 use fleet_domain::budget::gate::State;
 use fleet_domain::fleet::AgentView;
@@ -8,11 +9,11 @@ use fleet_domain::report::{By, Question, Report};
 
 use super::budget::scene;
 use crate::app::Global;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Detail};
 use crate::clock;
 use crate::error::Outcome;
 use crate::output::{self, Screen};
-use crate::render::budget::percent;
+use crate::render::budget::{self as render, percent};
 use crate::render::words::{count, safe};
 use crate::render::{Scene, is_agent};
 
@@ -35,7 +36,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let mut client = Client::connect(&at).await.map_err(ClientError::into_failure)?;
     let (now, zone) = (clock::now().wall, clock::zone());
     let day = clock::day_start(now, &zone);
-    let agents = client.list(day).await.map_err(ClientError::into_failure)?.agents;
+    let agents = client.list(day, Detail::Full).await.map_err(ClientError::into_failure)?.agents;
     let mut money = client.money();
     let state = money.state(zone.iana_name().unwrap_or_default()).await?;
     let tasks = money.tasks("", 100).await?;
@@ -97,6 +98,26 @@ fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report,
     });
     let heads = ["account", "window", "used", "even", "pace", "left today", "resets", "provenance"];
     table(&mut out, "Windows", &heads, windows.collect());
+    let accounts = state.overview.accounts.iter().map(|view| {
+        let [day, month, from] = render::forecast(view);
+        let mut row =
+            vec![view.account.name.clone(), view.account.provider.clone(), view.running.to_string()];
+        row.extend([day, month, from]);
+        row
+    });
+    let heads = ["account", "provider", "tasks now", "typical day", "this month (forecast)", "known from"];
+    table(&mut out, "Accounts", &heads, accounts.collect());
+    let ceilings = state.overview.rooms.iter().map(|room| {
+        let amount = |of: Option<Amount>| of.map(render::amount).unwrap_or_default();
+        vec![
+            format!("{} {} per {}", room.ceiling.scope.as_str(), room.name, room.ceiling.per.as_str()),
+            room.share().map(percent).unwrap_or_default(),
+            amount(room.ceiling.soft),
+            amount(room.ceiling.hard),
+            room.under().as_str().to_owned(),
+        ]
+    });
+    table(&mut out, "Ceilings", &["ceiling", "used", "soft", "hard", "state"], ceilings.collect());
     let tasks = tasks.iter().map(|task| {
         vec![
             task.name.clone(),

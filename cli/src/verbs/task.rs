@@ -67,7 +67,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         What::Show { task, limit } => {
             let tasks = money.tasks(task.as_deref().unwrap_or_default(), limit).await?;
             if args.json {
-                let items: Vec<_> = tasks.iter().map(render::task_json).collect();
+                let items: Vec<_> = tasks.iter().map(render::json::task).collect();
                 return output::json(&List::new("TaskList", items), true);
             }
             if tasks.is_empty() {
@@ -76,7 +76,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
             }
             let screen = Screen::detect();
             let width = screen.terminal.then(|| screen.size().0);
-            output::data(&render::tasks(&tasks, &budget::scene(screen), width))
+            output::data(&render::tasks::table(&tasks, &budget::scene(screen), width))
         }
     }
 }
@@ -91,9 +91,9 @@ async fn start(money: &mut Money, task: &str, check: &Check, json: bool) -> Outc
     };
     if !verdict.decision.admits() {
         if json {
-            output::json(&render::verdict_json(&verdict), true)?;
+            output::json(&render::json::verdict(&verdict), true)?;
         } else {
-            output::data(&render::verdict(&verdict, &budget::scene(Screen::detect())))?;
+            output::data(&render::tasks::verdict(&verdict, &budget::scene(Screen::detect())))?;
         }
         return budget::exit(verdict.decision);
     }
@@ -102,7 +102,7 @@ async fn start(money: &mut Money, task: &str, check: &Check, json: bool) -> Outc
 
 fn told(task: &Task, json: bool) -> Outcome {
     if json {
-        return output::json(&render::task_json(task), true);
+        return output::json(&render::json::task(task), true);
     }
     let on = [("model", task.model.as_str()), ("account", task.account.as_deref().unwrap_or_default())];
     let on: String = on

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleet_domain::budget::amount::Amount;
-use fleet_domain::budget::gate::{Outlook, Room, State};
+use fleet_domain::budget::gate::{AccountView, Outlook, Room, State};
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::catalogue::{self, Metric};
@@ -38,7 +38,7 @@ fn windows(encoder: &mut DescriptorEncoder<'_>, tenant: &str, state: Option<&Sta
     let providers: BTreeMap<&str, &str> = state
         .iter()
         .flat_map(|state| &state.overview.accounts)
-        .map(|(account, ..)| (account.name.as_str(), account.provider.as_str()))
+        .map(|view| (view.account.name.as_str(), view.account.provider.as_str()))
         .collect();
     let windows: Vec<&Outlook> = state.iter().flat_map(|state| &state.overview.windows).collect();
     let mut each = |metric: &'static Metric, of: Of<'_, Outlook>| {
@@ -69,22 +69,27 @@ fn windows(encoder: &mut DescriptorEncoder<'_>, tenant: &str, state: Option<&Sta
 }
 
 fn accounts(encoder: &mut DescriptorEncoder<'_>, tenant: &str, state: Option<&State>) -> fmt::Result {
-    let accounts: Vec<_> = state.iter().flat_map(|state| &state.overview.accounts).collect();
+    let accounts: Vec<&AccountView> = state.iter().flat_map(|state| &state.overview.accounts).collect();
+    let labels = |view: &AccountView| -> [String; 3] {
+        [tenant.to_owned(), view.account.name.clone(), view.account.provider.clone()]
+    };
     let mut family = Family::begin(encoder, &catalogue::BUDGET_TASKS)?;
-    for (account, _, running) in &accounts {
-        family.write(&[tenant, &account.name, &account.provider], Value::Whole((*running).into()))?;
+    for view in &accounts {
+        family.write(&labels(view).each_ref().map(String::as_str), Value::Whole(view.running.into()))?;
     }
     let mut family = Family::begin(encoder, &catalogue::BUDGET_AUTHORIZED)?;
-    for (account, ..) in &accounts {
-        let of =
-            state.iter().flat_map(|state| &state.authorizations).filter(|one| one.account == account.name);
+    for view in &accounts {
+        let of = state
+            .iter()
+            .flat_map(|state| &state.authorizations)
+            .filter(|one| one.account == view.account.name);
         let left = of.map(|one| one.tokens.saturating_sub(one.drawn)).fold(0, u64::saturating_add);
-        family.write(&[tenant, &account.name, &account.provider], Value::Whole(left))?;
+        family.write(&labels(view).each_ref().map(String::as_str), Value::Whole(left))?;
     }
     let mut family = Family::begin(encoder, &catalogue::BUDGET_STUCK)?;
-    for (account, stuck, _) in &accounts {
-        if let Some(until) = stuck {
-            family.write(&[tenant, &account.name, &account.provider], seconds(until.0))?;
+    for view in &accounts {
+        if let Some(until) = view.stuck_until {
+            family.write(&labels(view).each_ref().map(String::as_str), seconds(until.0))?;
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ fn claude(record: &LogRecord, received: Wall) -> Option<Auxiliary> {
         account: account("claude"),
         record: Record {
             id: format!("otel:{request}"),
-            conversation: SessionId::new(&id(record, "session.id").unwrap_or_default()),
+            conversation: SessionId::new(id(record, "session.id").unwrap_or_default()),
             model: text::clean(&record.text("model").unwrap_or_default(), 100),
             at: at(record, received),
             tokens: bounded(tokens)?,

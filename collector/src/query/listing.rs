@@ -69,8 +69,9 @@ impl UnaryService<pb::ListAgentsRequest> for ListAgents {
     fn call(&mut self, request: Request<pb::ListAgentsRequest>) -> Self::Future {
         let hub = self.hub.clone();
         Box::pin(async move {
-            let written = hub.visit(day(request.get_ref().day_start_unix_ms), |rows| {
-                listing_bytes(rows.agents, rows.hosts.iter().map(host_to_pb), rows.generation)
+            let pb::ListAgentsRequest { day_start_unix_ms, basic } = request.into_inner();
+            let written = hub.visit(day(day_start_unix_ms), move |rows| {
+                listing_bytes(rows.agents, rows.hosts.iter().map(host_to_pb), rows.generation, basic)
             });
             Ok(Response::new(written.await.map_err(gone)?))
         })

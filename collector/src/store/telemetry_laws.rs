@@ -42,7 +42,7 @@ fn of(request: u8, conversation: u8) -> (String, Join) {
 }
 
 fn response(id: &str, conversation: u8, output: u64) -> Record {
-    Record { conversation: SessionId::new(&format!("c{conversation}")), ..record(id, output, T) }
+    Record { conversation: SessionId::new(format!("c{conversation}")), ..record(id, output, T) }
 }
 
 fn write(step: Step) -> Option<Write> {

@@ -61,7 +61,34 @@ pub struct PaneRow<'a> {
     pub title: &'a str,
 }
 
+/// Sums of no model.
+static NONE: BTreeMap<String, Tokens> = BTreeMap::new();
+
 impl Row<'_> {
+    /// No more than the usual table shows: who it is, how it is and why, since when, and what is wrong with it.
+    #[must_use]
+    pub fn basic(mut self) -> Self {
+        self.evidence.retain(|evidence| Some(evidence.kind) == self.kind);
+        for drift in &mut self.drift {
+            (drift.detail, drift.remedy) = (String::new(), String::new());
+        }
+        let BeatView { age, health, clock_skew, .. } = self.heartbeat;
+        let heartbeat = BeatView { ts: None, pid: None, status: None, age, health, source: None, clock_skew };
+        let (alias, account, pane, model, conversation, next) = (None, None, None, None, None, None);
+        Self {
+            alias,
+            account,
+            pane,
+            heartbeat,
+            model,
+            conversation,
+            by_model: &NONE,
+            next,
+            generation: 0,
+            ..self
+        }
+    }
+
     pub fn to_view(&self) -> AgentView {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         AgentView {

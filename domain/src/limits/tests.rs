@@ -106,7 +106,7 @@ prop_compose! {
         seen in proptest::collection::vec((0u8..3, 0u8..3, 0u8..4, 0i64..20, 0usize..8, any::<bool>()), 0..40)
     ) -> Vec<Reading> {
         let one = |(account, window, used, at, source, ends): (u8, u8, u8, i64, usize, bool)| Reading {
-            account: AccountName::new(&format!("a{account}")),
+            account: AccountName::new(format!("a{account}")),
             window: WindowName::parse(["5h", "7d", "7d-opus"][usize::from(window)]).unwrap(),
             resets_at: ends.then_some(Wall(10 * MINUTE)),
             ..reading(f64::from(used) / 2.0, at * MINUTE, Source::ALL[source])

@@ -103,24 +103,25 @@ fn signal_to_pb(line: SignalLine) -> pb::Signal {
     }
 }
 
-pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
+/// Takes the message apart: its words become the view's.
+pub fn agent_from_pb(agent: pb::Agent) -> Result<AgentView, Invalid> {
     let state = state_from_pb(agent.state).ok_or(Invalid::Missing("agent.state"))?;
-    let heartbeat = agent.heartbeat.as_ref().ok_or(Invalid::Missing("agent.heartbeat"))?;
+    let heartbeat = agent.heartbeat.ok_or(Invalid::Missing("agent.heartbeat"))?;
     Ok(AgentView {
-        key: key_from_pb(agent.key.as_ref().ok_or(Invalid::Missing("agent.key"))?),
-        name: name(&agent.name),
-        runtime: some(&agent.runtime).map(|runtime| RuntimeName::new(&runtime)),
-        class: agent.class.as_deref().map(name),
-        alias: some(&agent.alias),
-        account: some(&agent.account),
+        key: key_from_pb(agent.key.ok_or(Invalid::Missing("agent.key"))?),
+        name: name(agent.name),
+        runtime: some(agent.runtime).map(RuntimeName::new),
+        class: agent.class.map(name),
+        alias: some(agent.alias),
+        account: some(agent.account),
         managed: agent.managed,
-        systemd_active: name(&agent.systemd_active),
-        systemd_enabled: name(&agent.systemd_enabled),
+        systemd_active: name(agent.systemd_active),
+        systemd_enabled: name(agent.systemd_enabled),
         pane_alive: agent.pane_alive,
-        pane_id: agent.pane_id.as_deref().map(name),
+        pane_id: agent.pane_id.map(name),
         pane_pid: agent.pane_pid,
-        pane_command: agent.pane_command.as_deref().map(name),
-        pane_title: agent.pane_title.as_deref().map(name),
+        pane_command: agent.pane_command.map(name),
+        pane_title: agent.pane_title.map(name),
         idle: agent.idle_ms.map(duration),
         heartbeat: BeatView {
             ts: heartbeat.ts_unix_ms.map(Wall),
@@ -138,14 +139,14 @@ pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
         state,
         kind: kind_from_pb(agent.kind),
         since: Wall(agent.since_unix_ms),
-        reason: name(&agent.reason),
+        reason: name(agent.reason),
         evidence: agent
             .evidence
-            .iter()
+            .into_iter()
             .filter_map(|evidence| {
                 Some(EvidenceView {
                     kind: kind_from_pb(evidence.kind)?,
-                    line: name(&evidence.line),
+                    line: name(evidence.line),
                     source: source_from_pb(evidence.source)?,
                     since: evidence.since_unix_ms.map(Wall),
                     until: evidence.until_unix_ms.map(Wall),
@@ -155,39 +156,39 @@ pub fn agent_from_pb(agent: &pb::Agent) -> Result<AgentView, Invalid> {
         draft: agent.draft,
         drift: agent
             .drift
-            .iter()
+            .into_iter()
             .filter_map(|drift| {
                 Some(Drift {
                     kind: Kind::parse(&drift.kind)?,
-                    detail: name(&drift.detail),
-                    remedy: name(&drift.remedy),
+                    detail: name(drift.detail),
+                    remedy: name(drift.remedy),
                 })
             })
             .collect(),
-        model: some(&agent.model),
-        conversation: some(&agent.conversation).map(|id| SessionId::new(&id)),
+        model: some(agent.model),
+        conversation: some(agent.conversation).map(SessionId::new),
         tokens_today: agent.tokens_today.as_ref().map(tokens_from_pb).unwrap_or_default(),
         by_model: agent
             .by_model
-            .iter()
-            .map(|entry| (name(&entry.model), entry.tokens.as_ref().map(tokens_from_pb).unwrap_or_default()))
+            .into_iter()
+            .map(|entry| (name(entry.model), entry.tokens.as_ref().map(tokens_from_pb).unwrap_or_default()))
             .collect(),
         transitions: BTreeMap::new(),
         link: Link::parse(&agent.link).unwrap_or(Link::None),
-        next: agent.next.as_ref().and_then(|next| {
+        next: agent.next.and_then(|next| {
             Some(NextView {
                 at: Wall(next.at_unix_ms),
                 becomes: state_from_pb(next.becomes)?,
                 kind: kind_from_pb(next.kind),
-                because: name(&next.because),
+                because: name(next.because),
             })
         }),
         signals: agent
             .signals
-            .iter()
+            .into_iter()
             .map(|line| SignalLine {
-                signal: name(&line.signal),
-                says: name(&line.says),
+                signal: name(line.signal),
+                says: name(line.says),
                 source: source_from_pb(line.source),
                 age: line.age_ms.map(duration),
             })

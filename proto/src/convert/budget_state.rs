@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fleet_domain::budget::config::{Account, Ceiling, Kind, Scope};
-use fleet_domain::budget::gate::{Outlook, Overview, Room, State};
+use fleet_domain::budget::gate::{AccountView, Outlook, Overview, Room, State};
 use fleet_domain::budget::learn::{Forecast, Typical};
 use fleet_domain::budget::pace::{Exhaustion, Pace};
 use fleet_domain::budget::schedule::{Period, Stretch};
@@ -21,21 +21,6 @@ use crate::pb;
 
 pub fn budget_to_pb(state: &State) -> pb::GetBudgetResponse {
     let overview = &state.overview;
-    let forecast =
-        |account: &str| overview.forecast.iter().find(|(name, _)| name == account).map(|(_, of)| of);
-    let accounts = overview.accounts.iter().map(|(account, stuck, running)| pb::BudgetAccount {
-        name: account.name.clone(),
-        provider: account.provider.clone(),
-        kind: account.kind.as_str().to_owned(),
-        running: *running,
-        concurrency: account.concurrency.unwrap_or(0),
-        stuck_until_unix_ms: stuck.map(|at| at.0),
-        forecast: forecast(&account.name).map(|forecast| pb::BudgetForecast {
-            typical_day: forecast.typical_day,
-            month: forecast.month,
-            days_known: u32::try_from(forecast.days_known).unwrap_or(u32::MAX),
-        }),
-    });
     let typical = state.typical.iter().map(|(class, model, typical)| pb::BudgetTypical {
         class: class.clone(),
         model: model.clone(),
@@ -47,7 +32,7 @@ pub fn budget_to_pb(state: &State) -> pb::GetBudgetResponse {
         at_unix_ms: overview.at.0,
         configured: overview.configured,
         enforce: overview.enforce,
-        accounts: accounts.collect(),
+        accounts: overview.accounts.iter().map(account_to_pb).collect(),
         windows: overview.windows.iter().map(window_to_pb).collect(),
         ceilings: overview.rooms.iter().map(room_to_pb).collect(),
         authorizations: state.authorizations.iter().map(authorization_to_pb).collect(),
@@ -64,27 +49,6 @@ pub fn budget_from_pb(answer: &pb::GetBudgetResponse) -> Result<State, Invalid> 
     bounded("budget.windows", answer.windows.len(), MAX_ENTRIES)?;
     bounded("budget.ceilings", answer.ceilings.len(), MAX_ENTRIES)?;
     bounded("budget.typical", answer.typical.len(), MAX_ENTRIES)?;
-    let account = |account: &pb::BudgetAccount| {
-        let told = Account {
-            name: name(&account.name),
-            provider: name(&account.provider),
-            kind: Kind::parse(&account.kind).unwrap_or(Kind::Subscription),
-            agents: BTreeSet::new(),
-            classes: BTreeSet::new(),
-            models: Vec::new(),
-            concurrency: Some(account.concurrency).filter(|count| *count > 0),
-            windows: Vec::new(),
-        };
-        (told, account.stuck_until_unix_ms.map(Wall), account.running)
-    };
-    let forecast = |account: &pb::BudgetAccount| {
-        let forecast = account.forecast?;
-        let days_known = usize::try_from(forecast.days_known).unwrap_or(usize::MAX);
-        Some((
-            name(&account.name),
-            Forecast { typical_day: forecast.typical_day, month: forecast.month, days_known },
-        ))
-    };
     let typical = |typical: &pb::BudgetTypical| {
         let tasks = usize::try_from(typical.tasks).unwrap_or(usize::MAX);
         (
@@ -98,10 +62,9 @@ pub fn budget_from_pb(answer: &pb::GetBudgetResponse) -> Result<State, Invalid> 
             at: Wall(answer.at_unix_ms),
             configured: answer.configured,
             enforce: answer.enforce,
-            accounts: answer.accounts.iter().map(account).collect(),
+            accounts: answer.accounts.iter().map(account_from_pb).collect::<Result<_, _>>()?,
             windows: answer.windows.iter().map(window_from_pb).collect::<Result<_, _>>()?,
             rooms: answer.ceilings.iter().map(room_from_pb).collect::<Result<_, _>>()?,
-            forecast: answer.accounts.iter().filter_map(forecast).collect(),
         },
         authorizations: answer.authorizations.iter().map(authorization_from_pb).collect::<Result<_, _>>()?,
         typical: answer.typical.iter().map(typical).collect(),
@@ -109,6 +72,48 @@ pub fn budget_from_pb(answer: &pb::GetBudgetResponse) -> Result<State, Invalid> 
         file_error: lines(&answer.file_error),
         paused: answer.paused,
         reading: answer.reading,
+    })
+}
+
+fn account_to_pb(view: &AccountView) -> pb::BudgetAccount {
+    let account = &view.account;
+    pb::BudgetAccount {
+        name: account.name.clone(),
+        provider: account.provider.clone(),
+        kind: account.kind.as_str().to_owned(),
+        running: view.running,
+        concurrency: account.concurrency.unwrap_or(0),
+        stuck_until_unix_ms: view.stuck_until.map(|at| at.0),
+        forecast: view.forecast.as_ref().map(|forecast| pb::BudgetForecast {
+            typical_day: forecast.typical_day,
+            month: forecast.month,
+            days_known: u32::try_from(forecast.days_known).unwrap_or(u32::MAX),
+        }),
+        agents: view.agents.iter().cloned().collect(),
+    }
+}
+
+fn account_from_pb(told: &pb::BudgetAccount) -> Result<AccountView, Invalid> {
+    bounded("budget.accounts.agents", told.agents.len(), MAX_ENTRIES)?;
+    Ok(AccountView {
+        account: Account {
+            name: name(&told.name),
+            provider: name(&told.provider),
+            kind: Kind::parse(&told.kind).unwrap_or(Kind::Subscription),
+            agents: BTreeSet::new(),
+            classes: BTreeSet::new(),
+            models: Vec::new(),
+            concurrency: Some(told.concurrency).filter(|count| *count > 0),
+            windows: Vec::new(),
+        },
+        stuck_until: told.stuck_until_unix_ms.map(Wall),
+        running: told.running,
+        agents: told.agents.iter().map(name).collect(),
+        forecast: told.forecast.map(|forecast| Forecast {
+            typical_day: forecast.typical_day,
+            month: forecast.month,
+            days_known: usize::try_from(forecast.days_known).unwrap_or(usize::MAX),
+        }),
     })
 }
 

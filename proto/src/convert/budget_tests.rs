@@ -95,8 +95,8 @@ fn the_budget_arrives_as_it_was_sent() {
     };
     let arrived = budget_from_pb(&budget_to_pb(&state)).unwrap();
     // What accounts serve is not told to readers; a ceiling for each is told as the one that it is.
-    for (account, ..) in &mut overview.accounts {
-        account.windows.clear();
+    for view in &mut overview.accounts {
+        view.account.windows.clear();
     }
     for room in &mut overview.rooms {
         room.ceiling.name.clone_from(&room.name);

@@ -1,5 +1,6 @@
 //! Enums, keys, durations, text.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use fleet_domain::heartbeat::Status;
@@ -23,12 +24,12 @@ pub(super) fn duration(ms: u64) -> Duration {
     Duration::from_millis(ms.min(MAX_MS))
 }
 
-pub(super) fn name(value: &str) -> String {
-    text::clean(value, MAX_NAME)
+pub(super) fn name<'t>(value: impl Into<Cow<'t, str>>) -> String {
+    text::cleaned(value, MAX_NAME)
 }
 
 /// Cleaned; empty is none.
-pub(super) fn some(value: &str) -> Option<String> {
+pub(super) fn some<'t>(value: impl Into<Cow<'t, str>>) -> Option<String> {
     Some(name(value)).filter(|value| !value.is_empty())
 }
 
@@ -45,12 +46,12 @@ pub(super) fn key_into_pb(key: AgentKey) -> pb::AgentKey {
     }
 }
 
-pub fn key_from_pb(key: &pb::AgentKey) -> AgentKey {
+pub fn key_from_pb(key: pb::AgentKey) -> AgentKey {
     AgentKey::new(
-        TenantId::new(&key.tenant_id),
-        HostId::new(&key.host),
-        SocketName::new(&key.socket),
-        &key.session,
+        TenantId::new(key.tenant_id),
+        HostId::new(key.host),
+        SocketName::new(key.socket),
+        key.session,
     )
 }
 

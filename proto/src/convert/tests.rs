@@ -30,7 +30,7 @@ proptest! {
             let _ = answer_from_pb(&message);
         }
         if let Ok(message) = pb::Agent::decode(bytes.as_slice()) {
-            let _ = agent_from_pb(&message);
+            let _ = agent_from_pb(message);
         }
     }
 }

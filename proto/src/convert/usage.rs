@@ -59,12 +59,7 @@ pub fn batch_from_pb(batch: &pb::UsageBatch) -> Result<UsageBatch, Invalid> {
         cursor: batch.cursor.clone(),
         records: batch.records.iter().map(record_from_pb).collect::<Result<_, _>>()?,
         unreadable: batch.unreadable,
-        requests: batch
-            .requests
-            .iter()
-            .map(|request| name(request))
-            .filter(|request| !request.is_empty())
-            .collect(),
+        requests: batch.requests.iter().map(name).filter(|request| !request.is_empty()).collect(),
     })
 }
 

@@ -82,7 +82,7 @@ pub fn sums_from_pb(answer: &pb::GetUsageResponse) -> Result<Report, Invalid> {
     let mut report = Report::default();
     for sum in &answer.sums {
         let group = Group {
-            agent: sum.agent.as_ref().map(key_from_pb),
+            agent: sum.agent.clone().map(key_from_pb),
             runtime: some(&sum.runtime),
             account: some(&sum.account),
             model: some(&sum.model),

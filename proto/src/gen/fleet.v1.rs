@@ -1447,6 +1447,10 @@ pub struct ListAgentsRequest {
     /// Start of the reader's day, for today's tokens; 0 is the collector's own local day.
     #[prost(int64, tag = "1")]
     pub day_start_unix_ms: i64,
+    /// Only what the usual table shows: no pane, no model, no conversation, no sums by model, no next change, of the evidence
+    /// what decides.
+    #[prost(bool, tag = "2")]
+    pub basic: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAgentsResponse {
@@ -2625,6 +2629,9 @@ pub struct BudgetAccount {
     pub stuck_until_unix_ms: ::core::option::Option<i64>,
     #[prost(message, optional, tag = "7")]
     pub forecast: ::core::option::Option<BudgetForecast>,
+    /// Sessions whose spending belongs to it now.
+    #[prost(string, repeated, tag = "8")]
+    pub agents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// In tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -24,6 +24,7 @@ fn claude_in_every_state() {
             ("turns", turns),
             ("asks", asks),
             ("fails", fails),
+            ("quotes", quotes),
             ("small", small),
             ("cut", cut),
             ("trust", trust),
@@ -79,6 +80,10 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
     lane.prompt("LIMIT")?;
     lane.expect("the plan's limit", &stuck("stuck/usage_limit", "limit"))?;
     lane.end()
+}
+
+fn quotes(world: &World) -> Result<Vec<Cell>> {
+    READS.quotes(world)
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {

@@ -33,6 +33,7 @@ fn codex_in_every_state() {
             ("hooked", hooked),
             ("leaves", leaves),
             ("fails", fails),
+            ("quotes", quotes),
             ("small", small),
             ("cut", cut),
             ("trust", trust),
@@ -141,6 +142,10 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
     lane.prompt("ASK")?;
     lane.expect("a question", &stuck("stuck/question", ""))?;
     lane.end()
+}
+
+fn quotes(world: &World) -> Result<Vec<Cell>> {
+    READS.quotes(world)
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {

@@ -27,6 +27,7 @@ fn opencode_in_every_state() {
             ("asks", asks),
             ("served", served),
             ("fails", fails),
+            ("quotes", quotes),
             ("small", small),
             ("cut", cut),
         ],
@@ -97,6 +98,10 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
     lane.prompt("LIMIT")?;
     lane.expect("the plan's limit", &stuck("stuck/usage_limit", "quota"))?;
     lane.end()
+}
+
+fn quotes(world: &World) -> Result<Vec<Cell>> {
+    READS.quotes(world)
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {

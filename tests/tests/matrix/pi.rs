@@ -24,6 +24,7 @@ fn pi_in_every_state() {
             ("turns", turns),
             ("asks", asks),
             ("fails", fails),
+            ("quotes", quotes),
             ("small", small),
             ("cut", cut),
             ("login", login),
@@ -59,6 +60,10 @@ fn fails(world: &World) -> Result<Vec<Cell>> {
     lane.prompt("LIMIT")?;
     lane.expect("the plan's limit", &stuck("stuck/usage_limit", "quota"))?;
     lane.end()
+}
+
+fn quotes(world: &World) -> Result<Vec<Cell>> {
+    READS.quotes(world)
 }
 
 fn small(world: &World) -> Result<Vec<Cell>> {

@@ -37,6 +37,20 @@ impl Reads {
         lane.end()
     }
 
+    /// Its model quotes every prompt there is, with escape sequences: words are no prompt.
+    pub(crate) fn quotes(&self, world: &World) -> Result<Vec<Cell>> {
+        let mut lane = Lane::launch(world, "quotes", &Setup::default())?;
+        lane.prompt("QUOTE")?;
+        lane.session
+            .wait_for_screen("the end of the quotes", |screen| screen.contains("That is all of it"))?;
+        lane.expect("prompts quoted", &available())?;
+        lane.prompt("WAIT90")?;
+        lane.expect("at work below the quotes", &working(self.waiting))?;
+        lane.session.interrupt()?;
+        lane.expect("interrupted below the quotes", &available())?;
+        lane.end()
+    }
+
     pub(crate) fn small(&self, world: &World) -> Result<Vec<Cell>> {
         let setup = Setup { under: Under::Shell, retries: self.retries, ..Setup::default() };
         let mut lane = Lane::launch(world, "small", &setup)?;

@@ -4,7 +4,9 @@ use fleet_adapters::identity;
 use fleet_domain::limits::Standing;
 
 use super::Check;
-use crate::client::{Address, Client, ClientError, CollectorStatus, HostView, Listing, START_COLLECTOR};
+use crate::client::{
+    Address, Client, ClientError, CollectorStatus, Detail, HostView, Listing, START_COLLECTOR,
+};
 use crate::render::words::{age, plural};
 use crate::source;
 
@@ -31,7 +33,7 @@ pub(super) async fn checks(at: &Address) -> Vec<Check> {
 
 async fn ask(at: &Address) -> Result<(CollectorStatus, Listing, Vec<Standing>), ClientError> {
     let mut client = Client::connect(at).await?;
-    Ok((client.status().await?, client.list(source::today()).await?, client.limits().await?))
+    Ok((client.status().await?, client.list(source::today(), Detail::Full).await?, client.limits().await?))
 }
 
 fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {

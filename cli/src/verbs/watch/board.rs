@@ -1,11 +1,13 @@
 //! What is known at the moment, and what an update changed of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fleet_domain::fleet::AgentView;
 use fleet_domain::{AgentKey, Mono};
 
 use crate::client::Update;
+use crate::render::funds::Funds;
 use crate::source::HostNote;
 
 use super::feed::{Fed, host_notes};
@@ -19,6 +21,8 @@ pub struct Board {
     pub direct: bool,
     /// Something was received, so that an empty board means an empty fleet.
     pub filled: bool,
+    /// What the budget last said.
+    pub funds: Arc<Funds>,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,10 @@ impl Board {
             Fed::Update(Update::Changed(agent)) => self.put(*agent, now).into_iter().collect(),
             Fed::Update(Update::Removed(key)) => {
                 self.rows.remove(&key).map(|row| Change::Removed(row.agent.key)).into_iter().collect()
+            }
+            Fed::Funds(funds) => {
+                self.funds = funds;
+                Vec::new()
             }
             Fed::Failed(_) => Vec::new(),
         }

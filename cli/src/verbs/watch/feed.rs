@@ -1,5 +1,6 @@
 //! Where updates come from: the collector's stream; while there is none, a direct look every two seconds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::{Address, Client, ClientError, Listing, Update, Watch};
 use crate::error::Failure;
+use crate::render::funds::Funds;
 use crate::source::{self, HostNote, Snapshot};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -14,6 +16,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(1);
 /// For so long after the collector went away its last answer is shown on; it may only have been restarted.
 const HOLD: Duration = Duration::from_secs(5);
+/// How often the budget is asked where something of it is shown.
+const FUNDS_EVERY: Duration = Duration::from_secs(2);
 const DAY_CHECK: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub enum Fed {
     Direct(Snapshot),
     /// What to say below the table; `None` when all is well.
     Notice(Option<String>),
+    /// What the budget says now.
+    Funds(Arc<Funds>),
     Failed(Failure),
 }
 
@@ -30,6 +36,13 @@ pub enum Fed {
 pub async fn run(at: Address, to: Sender<Fed>) {
     let mut feed = Feed { at, to, lost: None, retry: FIRST_RETRY };
     while feed.turn().await.is_some() {}
+}
+
+/// Feeds what the budget says until nobody listens any more.
+pub async fn funds(at: Address, to: Sender<Fed>) {
+    while to.send(Fed::Funds(source::funds(&at).await)).await.is_ok() {
+        sleep(FUNDS_EVERY).await;
+    }
 }
 
 struct Feed {

@@ -69,6 +69,7 @@ impl Log<'_> {
             zone: clock::zone(),
             direct: self.board.direct,
             colour: self.screen.colour,
+            funds: self.board.funds.clone(),
         };
         let agents = self.board.agents(now.mono);
         let text = self.lines(&changes, &agents, &scene);

@@ -24,6 +24,7 @@ const QUEUE: usize = 64;
 
 pub async fn run(at: &Address, request: &Request, screen: Screen) -> Outcome {
     let (send, receive) = mpsc::channel(QUEUE);
+    let funds = request.of_budget().then(|| tokio::spawn(feed::funds(at.clone(), send.clone())));
     let feed = tokio::spawn(feed::run(at.clone(), send));
     let outcome = if request.tabular() && screen.cursor {
         terminal::run(receive, request, screen).await
@@ -31,5 +32,8 @@ pub async fn run(at: &Address, request: &Request, screen: Screen) -> Outcome {
         lines::run(receive, request, screen).await
     };
     feed.abort();
+    if let Some(funds) = funds {
+        funds.abort();
+    }
     outcome
 }

@@ -68,6 +68,7 @@ impl View<'_> {
             zone: clock::zone(),
             direct: self.board.direct,
             colour: self.screen.colour,
+            funds: self.board.funds.clone(),
         };
         let lines = frame(&self.board, self.request, &scene, now.mono, size);
         match self.painter.frame(lines, size) {

@@ -27,7 +27,7 @@ use super::standing::{Capacity, Fact, Setting};
 use meter::{Meter, Whose};
 use window::Window;
 
-pub use show::{Outlook, Overview, Room, State, Under};
+pub use show::{AccountView, Outlook, Overview, Room, State, Under};
 
 /// Tasks that something is held for at once.
 pub const MAX_HELD: usize = 10_000;

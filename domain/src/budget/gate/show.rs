@@ -1,5 +1,6 @@
 //! What people see of the budget: each window with its pace, each ceiling with its room.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -85,16 +86,29 @@ impl Room {
     }
 }
 
+/// One account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountView {
+    pub account: Account,
+    /// Its provider lets nothing through until then.
+    pub stuck_until: Option<Wall>,
+    /// Tasks at once.
+    pub running: u32,
+    /// Sessions whose spending belongs to it now: by the task that they are on, else by where they belong.
+    pub agents: BTreeSet<String>,
+    /// `None` before its first whole day.
+    pub forecast: Option<Forecast>,
+}
+
 /// All of it at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
     pub at: Wall,
     pub configured: bool,
     pub enforce: bool,
-    pub accounts: Vec<(Account, Option<Wall>, u32)>,
+    pub accounts: Vec<AccountView>,
     pub windows: Vec<Outlook>,
     pub rooms: Vec<Room>,
-    pub forecast: Vec<(String, Forecast)>,
 }
 
 /// The budget as a reader sees it.
@@ -121,24 +135,32 @@ impl Gate {
         for account in self.config.accounts.iter().map(|account| account.name.clone()).collect::<Vec<_>>() {
             windows.extend(self.outlooks(&account, today, now));
         }
-        let stuck = |name: &str| self.stuck.get(name).copied().filter(|until| now < *until);
-        let running = |name: &str| self.running.get(name).copied().unwrap_or(0);
-        let accounts = self.config.accounts.iter();
-        let accounts: Vec<_> =
-            accounts.map(|account| (account.clone(), stuck(&account.name), running(&account.name))).collect();
-        let forecast = accounts.iter().filter_map(|(account, ..)| {
-            Some((account.name.clone(), self.forecast(&account.name, zone, now)?))
-        });
-        let forecast = forecast.collect();
         Overview {
             at: now,
             configured: self.configured,
             enforce: self.config.enforce,
-            accounts,
+            accounts: self.account_views(zone, now),
             windows,
             rooms: self.rooms(now),
-            forecast,
         }
+    }
+
+    fn account_views(&self, zone: &TimeZone, now: Wall) -> Vec<AccountView> {
+        let mut agents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for agent in self.roster.keys().chain(self.stints.keys()) {
+            let account = self.account_at(agent, now).or_else(|| self.account_of(agent).map(str::to_owned));
+            if let Some(account) = account {
+                agents.entry(account).or_default().insert(agent.clone());
+            }
+        }
+        let view = |account: &Account| AccountView {
+            account: account.clone(),
+            stuck_until: self.stuck.get(&account.name).copied().filter(|until| now < *until),
+            running: self.running.get(&account.name).copied().unwrap_or(0),
+            agents: agents.remove(&account.name).unwrap_or_default(),
+            forecast: self.forecast(&account.name, zone, now),
+        };
+        self.config.accounts.iter().map(view).collect()
     }
 
     fn outlooks(&self, account: &str, today: Stretch, now: Wall) -> Vec<Outlook> {

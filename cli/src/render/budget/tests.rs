@@ -4,6 +4,7 @@ use fleet_domain::budget::decision::Ask;
 use fleet_domain::budget::gate::Gate;
 use fleet_domain::budget::read::parse;
 use fleet_domain::budget::standing::Fact;
+use fleet_domain::price::Money;
 use jiff::tz::TimeZone;
 
 use super::*;
@@ -71,10 +72,10 @@ fn a_window_has_a_bar_with_the_mark_of_an_even_spread() {
     insta::assert_snapshot!("budget_windows", windows(&state, &scene, None));
     insta::assert_snapshot!("budget_windows_narrow", windows(&state, &scene, Some(80)));
     insta::assert_snapshot!("budget_ceilings", ceilings(&state, &scene, None));
-    insta::assert_snapshot!("budget_json", serde_json::to_string_pretty(&json(&state)).unwrap());
-    let held: Vec<Task> = gate.tasks().cloned().collect();
-    insta::assert_snapshot!("budget_tasks", tasks(&held, &scene, None));
-    insta::assert_snapshot!("budget_task_json", serde_json::to_string_pretty(&task_json(&held[0])).unwrap());
+    insta::assert_snapshot!("budget_json", serde_json::to_string_pretty(&json::report(&state)).unwrap());
+    let held: Vec<fleet_domain::budget::decision::Task> = gate.tasks().cloned().collect();
+    insta::assert_snapshot!("budget_tasks", tasks::table(&held, &scene, None));
+    insta::assert_snapshot!("budget_task_json", serde_json::to_string_pretty(&json::task(&held[0])).unwrap());
 }
 
 #[test]
@@ -82,12 +83,58 @@ fn a_decision_is_told_with_the_figures_that_decided() {
     let mut gate = gate();
     let scene = samples::scene();
     let told = gate.ask(&ask(), false, samples::now()).unwrap();
-    insta::assert_snapshot!("budget_verdict", verdict(&told, &scene));
+    insta::assert_snapshot!("budget_verdict", tasks::verdict(&told, &scene));
     let huge = Ask { estimate: Some(600_000_000), ..ask() };
     let told = gate.ask(&huge, false, samples::now()).unwrap();
-    insta::assert_snapshot!("budget_verdict_refused", verdict(&told, &scene));
+    insta::assert_snapshot!("budget_verdict_refused", tasks::verdict(&told, &scene));
     insta::assert_snapshot!(
         "budget_verdict_json",
-        serde_json::to_string_pretty(&verdict_json(&told)).unwrap()
+        serde_json::to_string_pretty(&json::verdict(&told)).unwrap()
+    );
+}
+
+#[test]
+fn accounts_are_shown_with_what_they_come_to_and_whom_they_pay_for() {
+    let mut gate = gate();
+    let payer = gate.payer("me", "coder0", "claude-opus-5", Some("max-1"));
+    for (days, tokens) in [(1, 4_000_000), (2, 5_000_000), (4, 7_000_000)] {
+        let at = samples::now().minus(Duration::from_secs(days * 86_400));
+        gate.used(&payer, None, (at, Used { tokens, ..Used::default() }), samples::now());
+    }
+    let belongs = |account: &str| fleet_domain::budget::gate::Rostered {
+        class: "implementer".to_owned(),
+        account: Some(account.to_owned()),
+    };
+    let roster = [("coder0", "max-1"), ("coder1", "openai"), ("lead", "max-1")];
+    let roster = roster.map(|(agent, account)| (agent.to_owned(), belongs(account)));
+    gate.rostered(roster.into(), samples::now());
+    let name = gate
+        .admit(
+            &Ask { agent: "lead".into(), account: Some("api-1".into()), estimate: Some(5), ..Ask::default() },
+            false,
+            samples::now(),
+        )
+        .unwrap();
+    gate.start(&name.task.unwrap(), None, samples::now()).unwrap();
+    let mut state = state(&mut gate);
+    let typical = fleet_domain::budget::learn::Typical { median: 90_000, p90: 210_000, tasks: 12 };
+    state.typical =
+        vec![("implementer".into(), "opus".into(), typical), ("implementer".into(), String::new(), typical)];
+    insta::assert_snapshot!("budget_accounts", accounts(&state, &samples::scene(), None));
+    insta::assert_snapshot!("budget_typical", super::typical(&state, &samples::scene(), None));
+    let funds = crate::render::funds::Funds::of(&state);
+    let of = |session: &str, account: Option<&str>| {
+        let mut agent = samples::agent(session, fleet_domain::readiness::State::Working, 1);
+        agent.account = account.map(str::to_owned);
+        funds.fund(&agent).map(|fund| fund.account.clone()).unwrap_or_default()
+    };
+    assert_eq!(
+        (of("coder0", None), of("coder1", None), of("lead", None)),
+        ("max-1".into(), "api-1".into(), "api-1".into()),
+        "lead is on a task of api-1"
+    );
+    assert_eq!(
+        (of("notes", Some("anthropic")), of("notes", Some("max-1")), of("notes", None)),
+        ("max-1".into(), "max-1".into(), String::new())
     );
 }
