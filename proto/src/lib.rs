@@ -5,6 +5,7 @@
 
 pub use prost;
 
+pub mod codec;
 pub mod convert;
 pub mod limits;
 

@@ -16,6 +16,7 @@ fn generated_code_is_what_the_protos_say() {
         .out_dir(out.path())
         .emit_rerun_if_changed(false)
         .build_transport(false)
+        .codec_path("crate::codec::SliceCodec")
         .build_client(true)
         .build_server(true)
         .client_mod_attribute(".", "#[cfg(feature = \"client\")]")

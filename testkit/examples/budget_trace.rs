@@ -9,7 +9,7 @@ const END: &str = "<!-- simulated: end -->";
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let table = table(7);
+    let table = table();
     print!("{table}");
     if let [into, path] = words.as_slice()
         && into == "--into"

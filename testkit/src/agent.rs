@@ -61,7 +61,7 @@ impl ScriptedAgent {
             Some(program) => program.clone(),
             None => bin("scripted-agent")?,
         };
-        let link = link_as_claude(home, &program)?;
+        let link = link_as(home, "claude", &program)?;
         let control = control_socket(home, session);
         let mut argv =
             vec![link.display().to_string(), "--control".to_owned(), control.display().to_string()];
@@ -263,10 +263,10 @@ pub fn control_socket(home: &TestHome, session: &str) -> PathBuf {
 ///
 /// # Errors
 /// When the link cannot be made.
-pub fn link_as_claude(home: &TestHome, program: &Path) -> Result<PathBuf> {
+pub fn link_as(home: &TestHome, name: &str, program: &Path) -> Result<PathBuf> {
     let dir = home.root().join("scripted");
     std::fs::create_dir_all(&dir).context("make the link's directory")?;
-    let link = dir.join("claude");
+    let link = dir.join(name);
     match symlink(program, &link) {
         Ok(()) => Ok(link),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(link),

@@ -172,6 +172,16 @@ pub fn write_roster(home: &TestHome, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Writes the budget of this home.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_budget(home: &TestHome, text: &str) -> Result<PathBuf> {
+    let path = home.mosaic_home().join("fleet/budget.yaml");
+    write(&path, text)?;
+    Ok(path)
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;

@@ -116,6 +116,16 @@ impl ModelStub {
         self.requests().is_ok_and(|requests| requests.iter().any(holds))
     }
 
+    /// When the last byte of the first answer to a prompt with this text went out, in seconds since 1970; title requests and
+    /// the like are not meant.
+    #[must_use]
+    pub fn answered(&self, text: &str) -> Option<f64> {
+        let log = self.dir.path().join("stub.jsonl.answered");
+        let rows = read_rows(&log).ok()?;
+        let of_it = |row: &&Value| row["last"].as_str().is_some_and(|last| last.contains(text));
+        rows.iter().find(of_it)?["ts"].as_f64()
+    }
+
     /// Every request so far, without secrets and bodies.
     ///
     /// # Errors

@@ -1,16 +1,50 @@
 //! Four weeks of a fleet's spending in virtual time: pacing keeps its promises.
 
-use fleet_testkit::budget::{Rule, play};
+use fleet_testkit::budget::{LONG_TASKS, Outcome, Rule, SEEDS, SHORT_TASKS, play};
 
-#[test]
-fn paced_windows_last_are_used_and_spread_evenly() {
-    let outcome = play(Rule::Paced, 7);
+/// What holds on every trace, however large its tasks are.
+fn kept(outcome: &Outcome) {
     assert!(outcome.most <= 1.0, "a limit was exceeded: {}", outcome.most);
+    assert_eq!(outcome.broken, 0, "a hard ceiling was broken");
+    assert!(outcome.near > 0, "no hard ceiling was even near");
     let (first, early) = outcome.early();
     assert_eq!(early, 0, "a window was through after {first} of its time");
-    let (_, mean) = outcome.utilization();
-    assert!(mean >= 0.95, "only {mean} of what there was has been used");
     assert!(outcome.uneven() <= 0.02, "a day was {} off its part", outcome.uneven());
     assert!(outcome.urgent > 0 && outcome.windows.iter().any(|past| past.early && past.account == 2));
     assert_eq!(outcome.stood_still, 0, "nobody stands at a limit");
+}
+
+fn used(outcome: &Outcome) {
+    let (least, mean) = outcome.utilization();
+    let (why, (wasted, all)) = (outcome.least_used(), outcome.wasted());
+    assert!(mean >= 0.95, "only {mean} has been used in the mean");
+    // What a task holds beyond a reset is held in the window before it: seldom that is more than a twentieth.
+    assert!(least >= 0.9 && wasted * 20 < all, "{wasted} of {all}, the least {least}: {why:?}");
+}
+
+/// The figures of all traces stand in docs/budget.md; these are enough to see that the promises are kept.
+#[test]
+fn paced_windows_last_are_used_and_spread_evenly() {
+    let outcome = play(Rule::Paced, SHORT_TASKS, SEEDS[0]);
+    kept(&outcome);
+    used(&outcome);
+}
+
+#[test]
+fn another_trace_is_no_other() {
+    let outcome = play(Rule::Paced, SHORT_TASKS, SEEDS[1]);
+    kept(&outcome);
+    used(&outcome);
+}
+
+#[test]
+fn long_tasks_break_nothing() {
+    kept(&play(Rule::Paced, LONG_TASKS, SEEDS[0]));
+}
+
+#[test]
+fn ceilings_hold_without_pace_and_break_without_a_gate() {
+    let capped = play(Rule::CapOnly, SHORT_TASKS, SEEDS[0]);
+    assert!(capped.broken == 0 && capped.near > 0 && capped.most <= 1.0);
+    assert!(play(Rule::None, SHORT_TASKS, SEEDS[0]).broken > 0);
 }

@@ -48,14 +48,15 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
              are the watcher, the tmux clients that it ran and waited for (from all of its windows together, as the kernel \
              tells them in clock ticks), and the tmux server's CPU above that of the same round with nobody watching; \
              medians of the rounds. *Active* panes are redrawn ten times a second; *at work* they also bill a response every \
-             five seconds. The agents' own CPU is not counted, the collector's is told apart. *One each* is the other shape: \
+             five seconds; *by screen alone*, programs named as a runtime draw a turn of its, ten redraws a second, and \
+             nothing else tells of them. The agents' own CPU is not counted, the collector's is told apart. *One each* is the other shape: \
              {SESSIONS} sidecars, one beside each agent.",
             window.as_secs()
         ),
     );
-    for pace in [Pace::Quiet, Pace::Active, Pace::AtWork] {
+    for pace in [Pace::Quiet, Pace::Active, Pace::AtWork, Pace::ByScreen] {
         say(&format!("all-in: {SESSIONS} sessions, {}", pace.as_str()));
-        let stage = Stage::scripted(SESSIONS, pace)?;
+        let stage = Stage::of(SESSIONS, pace)?;
         against_naive(&mut section, &stage, pace, (window, rounds))?;
         one_each(&mut section, &stage, pace, (window, rounds))?;
     }

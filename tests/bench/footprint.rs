@@ -64,7 +64,7 @@ fn floor(section: &mut Section) -> Result<()> {
 /// One sidecar, one agent, no other sidecar to share pages with.
 fn alone(section: &mut Section, window: Duration) -> Result<()> {
     for pace in [Pace::Quiet, Pace::AtWork] {
-        let stage = Stage::scripted(1, pace)?;
+        let stage = Stage::of(1, pace)?;
         let _collector = fleet::collector(&stage.home, "off")?;
         for (shape, args) in
             [("--agent", vec!["--agent", stage.names[0].as_str()]), ("--host", vec!["--host"])]
@@ -95,7 +95,7 @@ fn alone(section: &mut Section, window: Duration) -> Result<()> {
 
 /// Fifty agents: one sidecar for all, then one each.
 fn many(section: &mut Section, window: Duration) -> Result<()> {
-    let stage = Stage::scripted(MANY, Pace::Quiet)?;
+    let stage = Stage::of(MANY, Pace::Quiet)?;
     let collector = fleet::collector(&stage.home, "off")?;
     {
         say("footprint: --host with fifty agents");

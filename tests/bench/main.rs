@@ -15,6 +15,7 @@ mod death;
 mod footprint;
 mod hook;
 mod kills;
+mod limits;
 mod machine;
 mod peer;
 mod proc;
@@ -35,7 +36,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::report::Section;
 
 /// In the order of the document.
-const NAMES: [&str; 9] = ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan", "admission"];
+const NAMES: [&str; 10] =
+    ["footprint", "all-in", "death", "seen", "ps", "hook", "kills", "scan", "admission", "limits"];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         // Programs of the measurements themselves.
-        Some("stand-in") => stand_in::agent(),
+        Some("stand-in") => stand_in::agent(&words[1..]),
         Some("poll") => stand_in::naive_poller(&words[1..]),
         Some("spent") => peer::spent(&words[1..]),
         Some("simulate") => stand_in::simulate(&words[1..]),
@@ -107,6 +109,7 @@ fn measure(name: &str, effort: Effort) -> Result<Section> {
         "hook" => hook::measure(effort),
         "scan" => scan::measure(effort),
         "admission" => admission::measure(effort),
+        "limits" => limits::measure(effort),
         _ => kills::measure(effort),
     }
 }

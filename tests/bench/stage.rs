@@ -1,9 +1,10 @@
 //! What is measured on: agents in a tmux server and a home of the benchmark's own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions, link_as_claude};
+use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions, link_as};
 use fleet_testkit::fleet::{PATIENCE, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::tmux::PrivateTmux;
@@ -42,6 +43,9 @@ pub(crate) enum Pace {
     Active,
     /// The same, and a response in the transcript every five seconds.
     AtWork,
+    /// A turn of Codex drawn, moving ten times a second, by programs that say nothing of themselves: only their screens
+    /// tell.
+    ByScreen,
 }
 
 impl Pace {
@@ -50,6 +54,7 @@ impl Pace {
             Self::Quiet => "quiet",
             Self::Active => "active",
             Self::AtWork => "at work",
+            Self::ByScreen => "by screen alone",
         }
     }
 }
@@ -64,16 +69,26 @@ pub(crate) struct Stage {
 impl Stage {
     /// A roster of `count` agents that do not run yet.
     pub(crate) fn empty(count: usize) -> Result<Self> {
+        Self::empty_of("claude", count)
+    }
+
+    fn empty_of(runtime: &str, count: usize) -> Result<Self> {
         let home = TestHome::new()?;
         let names: Vec<String> = (0..count).map(|number| format!("agent{number:03}")).collect();
         let agents: String =
-            names.iter().map(|name| format!("  - {{name: {name}, runtime: claude}}\n")).collect();
+            names.iter().map(|name| format!("  - {{name: {name}, runtime: {runtime}}}\n")).collect();
         write_roster(&home, &format!("version: 1\ntmux: {{socket_name: {SOCKET}}}\nagents:\n{agents}"))?;
         Ok(Self { tmux: PrivateTmux::named(&home, SOCKET)?, home, names })
     }
 
-    /// Scripted agents, all at this pace.
-    pub(crate) fn scripted(count: usize, pace: Pace) -> Result<Self> {
+    /// Agents that run, all at this pace.
+    pub(crate) fn of(count: usize, pace: Pace) -> Result<Self> {
+        if pace == Pace::ByScreen {
+            let stage = Self::empty_of("codex", count)?;
+            let turn = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/screens/codex/work-exec60.ansi");
+            stage.start_as("codex", &["stand-in".to_owned(), turn.display().to_string()])?;
+            return Ok(stage);
+        }
         let stage = Self::empty(count)?;
         let script = (pace == Pace::AtWork).then(|| AT_WORK.to_owned());
         let options = ScriptedOptions { script, ..ScriptedOptions::default() };
@@ -89,8 +104,13 @@ impl Stage {
     /// Starts stand-ins for those of the roster that do not run: programs named `claude` that keep a state file and
     /// sleep.
     pub(crate) fn start_stand_ins(&self) -> Result<()> {
-        let program = link_as_claude(&self.home, &std::env::current_exe()?)?;
-        let argv = [program.display().to_string(), "stand-in".to_owned()];
+        self.start_as("claude", &["stand-in".to_owned()])
+    }
+
+    /// This program itself, under a runtime's name.
+    fn start_as(&self, runtime: &str, arguments: &[String]) -> Result<()> {
+        let program = link_as(&self.home, runtime, &std::env::current_exe()?)?;
+        let argv = [&[program.display().to_string()], arguments].concat();
         for name in &self.names {
             self.tmux.new_session(name, &self.home.work(name)?, &self.home.env(), &argv)?;
         }

@@ -1,6 +1,7 @@
 //! Programs that measurements start: a cheap agent, and the poller that we are compared with.
 #![expect(clippy::disallowed_methods, reason = "the naive poller runs tmux as its authors would")]
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,12 @@ use fleet_testkit::reporters::{Plan, Reporters};
 use crate::stage::pass;
 use crate::{proc, say};
 
-/// An idle agent at the least price: a state file as the runtime keeps it, then sleep until a signal.
-pub(crate) fn agent() -> Result<()> {
+/// An idle agent at the least price: a state file as the runtime keeps it, then sleep until a signal. Of one that is given
+/// a file the screen is all there is: what the file holds, with a title that moves ten times a second.
+pub(crate) fn agent(words: &[String]) -> Result<()> {
+    if let Some(screen) = words.first() {
+        return draw(screen);
+    }
     let home = std::env::var("HOME").context("HOME is not set")?;
     let directory = std::path::Path::new(&home).join(".claude/sessions");
     std::fs::create_dir_all(&directory).context("the directory of state files")?;
@@ -28,6 +33,18 @@ pub(crate) fn agent() -> Result<()> {
     loop {
         std::thread::park();
     }
+}
+
+fn draw(screen: &str) -> Result<()> {
+    let screen = std::fs::read_to_string(screen).context("read the screen")?;
+    let mut out = std::io::stdout();
+    write!(out, "\x1b[2J\x1b[H{}", screen.trim_end().replace('\n', "\r\n"))?;
+    for mark in ["⠋", "⠙", "⠹", "⠸"].iter().cycle() {
+        write!(out, "\x1b]0;{mark} work\x07\x1b7\x1b[1;1H \x1b8")?;
+        out.flush()?;
+        pass(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// What one writes first: for each session and second one `list-panes` and one `capture-pane`. No shell between,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use fleet_domain::budget::config::Config;
 use fleet_domain::budget::read::parse;
 use fleet_domain::budget::spend::KEEP;
-use fleet_domain::yaml::MAX_BYTES;
+use fleet_domain::yaml::{MAX_BYTES, Problem};
 use fleet_domain::{Now, Wall};
 use fleet_framework::home::shown;
 use jiff::tz::TimeZone;
@@ -53,11 +53,29 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     if name.is_empty() { Some(TimeZone::UTC) } else { TimeZone::get(name).ok() }
 }
 
+/// A budget, and the text that says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub config: Config,
+    pub text: String,
+}
+
+impl Written {
+    /// As it reads at `now`.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn of(text: String, now: Wall) -> Result<Self, Vec<Problem>> {
+        let config = parse(&text, &TimeZone::system(), &|name| zone(name), now)?;
+        Ok(Self { config, text })
+    }
+}
+
 /// `None` where there is no such file.
 ///
 /// # Errors
 /// Every mistake in it, a line each with the file's name.
-pub fn budget(path: &Path, now: Wall) -> Result<Option<Config>, String> {
+pub fn budget(path: &Path, now: Wall) -> Result<Option<Written>, String> {
     let whole = |error: std::io::Error| format!("cannot read {}: {error}", shown(path));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -68,8 +86,7 @@ pub fn budget(path: &Path, now: Wall) -> Result<Option<Config>, String> {
         Ok(_) => {}
     }
     let text = std::fs::read_to_string(path).map_err(whole)?;
-    let config = parse(&text, &TimeZone::system(), &|name| zone(name), now);
-    config.map(Some).map_err(|problems| {
+    Written::of(text, now).map(Some).map_err(|problems| {
         let lines = problems.iter().map(|problem| format!("{}: {problem}", shown(path)));
         lines.collect::<Vec<_>>().join("\n")
     })

@@ -122,6 +122,10 @@ async fn a_bad_file_leaves_the_last_good_budget_in_force_and_says_so() {
     until(&mut client, |state| state.configured).await;
     let bad = [
         &BUDGET[..BUDGET.len() - 8],
+        // Cut off where it is still YAML: at the end of a line, and within the last figure.
+        &BUDGET[..BUDGET.find("ceilings").unwrap()],
+        "version: 1\nceilings:\n  - agent: x\n    hard: 5",
+        "version: 1\nceilings: [{agent: x, hard: 99999999999G}]\n",
         "version: 1\nceilings: [{agent: x, hard: -5}]",
         "version: 1\naccounts: [{name: b, provider: x, windows: [{name: 5h}, {length: 5h}]}]",
         "version: 1\naccounts: [{name: b, provider: x, windows: [{length: 7d, reset_at: 2020-01-01T00:00:00Z}]}]",
@@ -138,9 +142,40 @@ async fn a_bad_file_leaves_the_last_good_budget_in_force_and_says_so() {
         write(dir.path(), BUDGET);
         until(&mut client, |state| state.file_error.is_empty()).await;
     }
-    write(dir.path(), "version: 1\naccounts: [{name: c, provider: anthropic}]");
+    write(dir.path(), "version: 1\naccounts: [{name: c, provider: anthropic}]\n");
     until(&mut client, |state| state.accounts[0].name == "c" && state.ceilings.is_empty()).await;
     collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_while_nobody_looks_loosens_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = format!("{BUDGET}...\n");
+    write(dir.path(), &whole);
+    let collector = start(dir.path());
+    until(&mut collector.budget().await, |state| state.configured).await;
+    collector.stop().await;
+    // Every other end of it, read at a start: what was in force before still is.
+    for cut in [0, 11, whole.find("ceilings").unwrap(), BUDGET.len()] {
+        write(dir.path(), &whole[..cut]);
+        let collector = start(dir.path());
+        let mut client = collector.budget().await;
+        let state = until(&mut client, |state| !state.reading).await;
+        assert!(
+            (state.configured, state.ceilings.len()) == (true, 1) && !state.file_error.is_empty(),
+            "{cut}: {state:?}"
+        );
+        assert_eq!(check(&mut client, ask(2_000_000)).await.reason, "too_large");
+        collector.stop().await;
+    }
+    // Removed, it is no budget any more, and no later start brings it back.
+    std::fs::remove_file(dir.path().join("budget.yaml")).unwrap();
+    for _ in 0..2 {
+        let collector = start(dir.path());
+        let state = until(&mut collector.budget().await, |state| !state.reading).await;
+        assert!(!state.configured && state.file_error.is_empty(), "{state:?}");
+        collector.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,8 @@ ceilings: [{tenant: me, per: day, hard: 1M, soft: 1k}, {agent: '*', soft: 500k}]
 ";
     let config =
         fleet_domain::budget::read::parse(budget, &jiff::tz::TimeZone::UTC, &|_| None, now(0).wall).unwrap();
-    hub.step(Input::BudgetFile { path: "/b.yaml".to_owned(), read: Ok(Some(config)) }, now(5_000));
+    let written = crate::budget::Written { config, text: budget.to_owned() };
+    hub.step(Input::BudgetFile { path: "/b.yaml".to_owned(), read: Ok(Some(written)) }, now(5_000));
     hub.step(
         Input::BudgetFile { path: "/b.yaml".to_owned(), read: Err("line 1: version".to_owned()) },
         now(5_001),

@@ -15,7 +15,6 @@ mod task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleet_domain::budget::config::Config;
 use fleet_domain::budget::gate::Rostered;
 use fleet_domain::fleet::{Effect, Event, Fleet, Happening, MassEnd, ReporterId, Transition};
 use fleet_domain::limits::Reading;
@@ -27,6 +26,7 @@ use fleet_domain::{AgentKey, Mono, Now, TenantId};
 use fleet_proto::convert::Hello;
 use jiff::tz::TimeZone;
 
+use crate::budget::Written;
 use crate::clock::LocalDay;
 use crate::meters::{Dropped, Meters};
 use crate::store::handle::{BudgetJob, Sink};
@@ -79,7 +79,7 @@ pub enum Input {
     /// What the budget's file says, or what is wrong with it.
     BudgetFile {
         path: String,
-        read: Result<Option<Config>, String>,
+        read: Result<Option<Written>, String>,
     },
     /// What responses cost from now on.
     Prices(Arc<Table>),

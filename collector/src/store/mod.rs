@@ -180,10 +180,12 @@ pub enum RowKind {
     Authorization,
     /// What was learned of a window: the amount that makes it full.
     Capacity,
+    /// The text of the last good budget.
+    File,
 }
 
 impl RowKind {
-    pub const ALL: [Self; 4] = [Self::Task, Self::Setting, Self::Authorization, Self::Capacity];
+    pub const ALL: [Self; 5] = [Self::Task, Self::Setting, Self::Authorization, Self::Capacity, Self::File];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -191,6 +193,7 @@ impl RowKind {
             Self::Setting => "setting",
             Self::Authorization => "authorization",
             Self::Capacity => "capacity",
+            Self::File => "file",
         }
     }
 

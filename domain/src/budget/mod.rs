@@ -17,3 +17,4 @@ pub mod read;
 pub mod schedule;
 pub mod spend;
 pub mod standing;
+pub mod whole;

@@ -6,6 +6,7 @@ mod driven;
 mod opencode;
 mod pi;
 mod session;
+mod subscribed;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::skip::require_or_skip;
 
 pub use driven::Driven;
 pub use session::RuntimeSession;
+pub use subscribed::{Subscribed, Told};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

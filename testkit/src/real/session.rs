@@ -100,7 +100,12 @@ impl RealRuntime {
         let pane_pid = tmux.pane(session)?.pid;
         let (session, under) = (session.to_owned(), Under::Pane);
         let runtime = RuntimeSession { tmux, kind: self.kind, session, pane_pid, under, user_home };
-        runtime.wait_for_screen("a box for prompts", |screen| is_ready(self.kind, screen))?;
+        // With a statusline, as fleet wires it, Claude shows no hints below its box.
+        let box_is_there = |screen: &str| screen.lines().any(|line| line.starts_with("❯"));
+        runtime.wait_for_screen("a box for prompts", |screen| match self.kind {
+            Kind::Claude => box_is_there(screen),
+            kind => is_ready(kind, screen),
+        })?;
         Ok(runtime)
     }
 

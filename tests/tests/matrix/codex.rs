@@ -48,13 +48,26 @@ fn turns(world: &World) -> Result<Vec<Cell>> {
 
 fn asks(world: &World) -> Result<Vec<Cell>> {
     let mut lane = Lane::launch(world, "asks", &Setup::default())?;
+    runs_a_tool(&mut lane)?;
+    lane.end()
+}
+
+fn runs_a_tool(lane: &mut Lane<'_>) -> Result<()> {
     lane.prompt("TOOLSLEEP90")?;
     lane.expect("a permission", &stuck("stuck/permission", COMMAND))?;
     lane.answer("y", "Would you like to run")?;
     lane.expect("a tool runs", &working(""))?;
     lane.session.interrupt()?;
-    lane.expect("the tool interrupted", &available())?;
-    lane.end()
+    lane.expect("the tool interrupted", &available()).map(drop)
+}
+
+/// What is told without a screen: a turn, a permission, a tool.
+fn works(lane: &mut Lane<'_>) -> Result<()> {
+    lane.prompt("WAIT90")?;
+    lane.expect("before the first token", &working(""))?;
+    lane.session.interrupt()?;
+    lane.expect("interrupted", &available())?;
+    runs_a_tool(lane)
 }
 
 /// By its daemon, which is listened to.
@@ -63,16 +76,7 @@ fn served(world: &World) -> Result<Vec<Cell>> {
     let mut lane = Lane::launch(world, "served", &setup)?;
     lane.is_told_by("api");
     lane.expect("idle", &available())?;
-    lane.prompt("WAIT90")?;
-    lane.expect("before the first token", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted", &available())?;
-    lane.prompt("TOOLSLEEP90")?;
-    lane.expect("a permission", &stuck("stuck/permission", COMMAND))?;
-    lane.answer("y", "Would you like to run")?;
-    lane.expect("a tool runs", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("the tool interrupted", &available())?;
+    works(&mut lane)?;
     lane.prompt("ERR500")?;
     lane.expect("a final 500", &stuck("stuck/error", "high demand"))?;
     lane.prompt("LIMIT")?;
@@ -96,16 +100,7 @@ fn hooked(world: &World) -> Result<Vec<Cell>> {
     lane.prompt("hello")?;
     lane.is_told_by("hook");
     lane.expect("a turn ended", &available())?;
-    lane.prompt("WAIT90")?;
-    lane.expect("before the first token", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("interrupted", &available())?;
-    lane.prompt("TOOLSLEEP90")?;
-    lane.expect("a permission", &stuck("stuck/permission", COMMAND))?;
-    lane.answer("y", "Would you like to run")?;
-    lane.expect("a tool runs", &working(""))?;
-    lane.session.interrupt()?;
-    lane.expect("the tool interrupted", &available())?;
+    works(&mut lane)?;
     lane.prompt("TOOL")?;
     lane.expect("another permission", &stuck("stuck/permission", "Would you like to run|touch"))?;
     lane.answer("Escape", "Would you like to run")?;

@@ -1,6 +1,7 @@
 //! The collector, and what it hears from this host.
 
 use fleet_adapters::identity;
+use fleet_domain::budget::gate::State;
 use fleet_domain::limits::Standing;
 
 use super::Check;
@@ -12,10 +13,11 @@ use crate::source;
 
 pub(super) async fn checks(at: &Address) -> Vec<Check> {
     match ask(at).await {
-        Ok((status, listing, limits)) => {
+        Ok((status, listing, limits, budget)) => {
             let mut checks = of_status(at, &status);
             checks.push(sidecar(&listing));
             checks.push(of_limits(&limits));
+            checks.extend(budget.as_ref().map(of_budget));
             checks
         }
         Err(why @ ClientError::Absent(_)) => {
@@ -31,9 +33,14 @@ pub(super) async fn checks(at: &Address) -> Vec<Check> {
     }
 }
 
-async fn ask(at: &Address) -> Result<(CollectorStatus, Listing, Vec<Standing>), ClientError> {
+type Answers = (CollectorStatus, Listing, Vec<Standing>, Option<State>);
+
+async fn ask(at: &Address) -> Result<Answers, ClientError> {
     let mut client = Client::connect(at).await?;
-    Ok((client.status().await?, client.list(source::today(), Detail::Full).await?, client.limits().await?))
+    // A collector of before budgets has none to tell.
+    let budget = client.money().state("").await.ok();
+    let listing = client.list(source::today(), Detail::Full).await?;
+    Ok((client.status().await?, listing, client.limits().await?, budget))
 }
 
 fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
@@ -86,6 +93,33 @@ fn of_limits(limits: &[Standing]) -> Check {
     Check::ok(NAME, says)
 }
 
+fn of_budget(state: &State) -> Check {
+    const NAME: &str = "budget";
+    if !state.file_error.is_empty() {
+        let in_force =
+            if state.overview.configured { "the last good one is in force" } else { "none is in force" };
+        let says = format!("{}; {in_force}", state.file_error.replace('\n', "; "));
+        return Check::warn(NAME, says).remedy("mend the file; it is read again within a second or two");
+    }
+    if !state.overview.configured {
+        return Check::info(NAME, "no budget file: everything may start; docs/budget.md has an example");
+    }
+    let unknown = state.overview.windows.iter().filter(|window| window.standing.used.is_none()).count();
+    let past =
+        if unknown > 0 { format!(", {} of unknown use", plural(unknown, "window")) } else { String::new() };
+    let says = format!(
+        "{}: {}, {}{past}; pace is {}",
+        state.file,
+        plural(state.overview.accounts.len(), "account"),
+        plural(state.overview.rooms.len(), "ceiling"),
+        if state.overview.enforce { "enforced" } else { "advised" }
+    );
+    if state.paused {
+        return Check::warn(NAME, format!("{says}; nothing is admitted while fleet/run/PAUSED exists"));
+    }
+    Check::ok(NAME, says)
+}
+
 fn sidecar(listing: &Listing) -> Check {
     let (tenant, host) = (identity::tenant(), identity::host());
     let start = "systemctl --user start mosaic-sidecar.service (or run fleet-sidecar --host)";
@@ -127,6 +161,31 @@ mod tests {
         assert_eq!(sidecar(&host(false, true)).level, Level::Warn);
         assert_eq!(sidecar(&host(false, false)).level, Level::Fail);
         assert_eq!(sidecar(&Listing::default()).level, Level::Warn);
+    }
+
+    #[test]
+    fn a_budget_with_a_mistake_is_told_with_what_is_in_force() {
+        let mut gate = fleet_domain::budget::gate::Gate::default();
+        let now = fleet_domain::Wall(0);
+        gate.configure(Some(fleet_domain::budget::config::Config::default()), now);
+        let mut state = State {
+            overview: gate.overview(&jiff::tz::TimeZone::UTC, now),
+            authorizations: Vec::new(),
+            typical: Vec::new(),
+            file: "~/budget.yaml".to_owned(),
+            file_error: "~/budget.yaml: line 3: zone: no\n~/budget.yaml: line 9: no".to_owned(),
+            paused: false,
+            reading: false,
+        };
+        let told = of_budget(&state);
+        assert!(
+            told.level == Level::Warn && told.says.ends_with("line 9: no; the last good one is in force"),
+            "{told:?}"
+        );
+        state.file_error.clear();
+        assert_eq!(of_budget(&state).says, "~/budget.yaml: 0 accounts, 0 ceilings; pace is advised");
+        state.overview.configured = false;
+        assert_eq!(of_budget(&state).level, Level::Info);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! and pico-dollars. The laws are in `laws.rs`.
 
 mod judge;
+mod look;
 mod meter;
+mod rates;
 mod show;
 mod tasks;
 mod window;
@@ -25,6 +27,7 @@ use super::learn::Learned;
 use super::spend::{Book, Payer};
 use super::standing::{Capacity, Fact, Setting};
 use meter::{Meter, Whose};
+use rates::Rate;
 use window::Window;
 
 pub use show::{AccountView, Outlook, Overview, Room, State, Under};
@@ -85,16 +88,6 @@ struct Stint {
     from: Wall,
     to: Option<Wall>,
 }
-
-/// What a model's tokens were seen to cost.
-#[derive(Debug, Clone, Copy, Default)]
-struct Rate {
-    tokens: f64,
-    pico: f64,
-}
-
-/// Tokens behind a rate that count at most; older ones fade.
-const RATE_MEMORY: f64 = 50_000_000.0;
 
 /// Everything that must outlive a restart; see [`Gate::restore`].
 #[derive(Debug, Clone, Default)]
@@ -218,11 +211,6 @@ impl Gate {
         account.map(|account| account.name.as_str())
     }
 
-    /// Prices of a token in pico-dollars by model or word of one, for models that the ledger has not seen a price of.
-    pub fn price(&mut self, listed: BTreeMap<String, f64>) {
-        self.listed = listed;
-    }
-
     /// What a restart must know; the ledger comes after it, by [`Gate::used`]: what a started task spent is counted from
     /// there anew.
     pub fn restore(&mut self, kept: Kept, now: Wall) {
@@ -301,32 +289,6 @@ impl Gate {
         }
         let account = whose.account.to_owned();
         self.windows.get_mut(&account).into_iter().flatten().for_each(Window::recounted);
-    }
-
-    fn rate(&mut self, model: &str, used: Used) {
-        if used.tokens == 0 || used.dollars == Money(0) || self.rates.len() >= MAX_NAMES {
-            return;
-        }
-        let rate = self.rates.entry(model.to_owned()).or_default();
-        let fade = (RATE_MEMORY / (rate.tokens + used.tokens as f64)).min(1.0);
-        rate.tokens = (rate.tokens + used.tokens as f64) * fade;
-        rate.pico = (rate.pico + used.dollars.0 as f64) * fade;
-    }
-
-    /// Pico-dollars a token; `None` where neither the ledger nor a list knows.
-    fn token_price(&self, model: &str) -> Option<f64> {
-        let seen = |model: &str| {
-            self.rates.get(model).filter(|rate| rate.tokens >= 1.0).map(|rate| rate.pico / rate.tokens)
-        };
-        let by_word = || {
-            self.rates.keys().find(|known| super::config::names(model, known)).and_then(|known| seen(known))
-        };
-        let listed = || {
-            self.listed
-                .iter()
-                .find(|(known, _)| super::config::names(model, known) || super::config::names(known, model))
-        };
-        seen(model).or_else(by_word).or_else(|| listed().map(|(_, price)| *price))
     }
 
     /// A runtime or a header told of a window.

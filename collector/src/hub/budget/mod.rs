@@ -3,11 +3,13 @@
 //! Whatever it decides comes back as writes. Who asked is answered once those are on the disk, so that a place that was
 //! promised survives whatever happens next.
 
+mod file;
+mod rows;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleet_domain::budget::amount::Used;
-use fleet_domain::budget::config::Config;
 use fleet_domain::budget::decision::{Ask, Authorization, Decision, Reason, Task, Unknown, Verdict};
 use fleet_domain::budget::gate::{Gate, Kept, Outlook, Rostered, State};
 use fleet_domain::budget::standing::{Fact, Setting};
@@ -15,15 +17,12 @@ use fleet_domain::limits::Reading;
 use fleet_domain::price::{Table, cost};
 use fleet_domain::usage::Record;
 use fleet_domain::{AgentKey, Wall};
-use fleet_proto::convert::{
-    authorization_from_pb, authorization_to_pb, setting_from_pb, setting_to_pb, task_from_pb, task_to_pb,
-};
-use fleet_proto::pb;
-use fleet_proto::prost::Message;
+use fleet_proto::convert::{authorization_to_pb, setting_to_pb};
 use jiff::tz::TimeZone;
 
-use crate::budget::zone;
-use crate::store::{Booked, BudgetRow, BudgetWrite, LogEntry, RowKind, Spent};
+use crate::store::{Booked, BudgetRow, BudgetWrite, RowKind, Spent};
+use file::File;
+use rows::{capacity_to_pb, decided, describe, join, log, put, put_task, take_row};
 
 /// A learned amount is kept again when it differs by more than this.
 const CAPACITY_STEP: f64 = 0.02;
@@ -32,8 +31,7 @@ pub struct Budget {
     gate: Gate,
     zone: TimeZone,
     table: Arc<Table>,
-    file: String,
-    file_error: String,
+    file: File,
     /// What was kept, until the budget and the ledger are known.
     reading: bool,
     decisions: BTreeMap<(Decision, Reason), u64>,
@@ -49,8 +47,7 @@ impl Budget {
             gate: Gate::default(),
             zone,
             table: Arc::default(),
-            file: String::new(),
-            file_error: String::new(),
+            file: File::default(),
             reading: true,
             decisions: Decisions::new(),
             capacities: BTreeMap::new(),
@@ -60,6 +57,10 @@ impl Budget {
     pub(super) fn restore(&mut self, rows: Vec<BudgetRow>, now: Wall) {
         let mut kept = Kept::default();
         for row in rows {
+            if row.kind == RowKind::File {
+                self.file.restore(row);
+                continue;
+            }
             if take_row(&row, &mut kept).is_none() {
                 tracing::warn!(
                     kind = row.kind.as_str(),
@@ -138,45 +139,6 @@ impl Budget {
     pub(super) fn stuck(&mut self, key: &AgentKey, until: Wall) {
         if let Some(account) = self.gate.account_of(&key.session).map(str::to_owned) {
             self.gate.stuck(&account, until);
-        }
-    }
-
-    /// The file was read: what it says is in force, or what is wrong with it is told and the last good one stays.
-    pub fn file(
-        &mut self,
-        path: String,
-        read: Result<Option<Config>, String>,
-        now: Wall,
-    ) -> Vec<BudgetWrite> {
-        let first = self.file.is_empty();
-        self.file = path;
-        match read {
-            Ok(config) => {
-                let same = config.as_ref().map_or(!self.gate.configured(), |config| {
-                    self.gate.configured() && config == self.gate.config()
-                });
-                self.file_error.clear();
-                if same && !first {
-                    return Vec::new();
-                }
-                let detail = match &config {
-                    Some(config) => format!(
-                        "{} accounts, {} ceilings in force",
-                        config.accounts.len(),
-                        config.ceilings.len()
-                    ),
-                    None => "there is no budget file".to_owned(),
-                };
-                self.gate.configure(config, now);
-                self.list_prices();
-                let log = log(now, "file", "budget", &self.file, &detail);
-                if first && !self.gate.configured() { Vec::new() } else { vec![log] }
-            }
-            Err(error) => {
-                tracing::warn!("the budget stays as it was: {}", error.replace('\n', "; "));
-                self.file_error = error;
-                Vec::new()
-            }
         }
     }
 
@@ -347,8 +309,8 @@ impl Budget {
                 .cloned()
                 .collect(),
             typical: self.gate.typical(now),
-            file: self.file.clone(),
-            file_error: self.file_error.clone(),
+            file: self.file.path.clone(),
+            file_error: self.file.error.clone(),
             paused,
             reading: self.reading,
         }
@@ -362,86 +324,4 @@ impl Budget {
     pub(super) fn decisions(&self) -> Decisions {
         self.decisions.clone()
     }
-}
-
-fn take_row(row: &BudgetRow, kept: &mut Kept) -> Option<()> {
-    let body = row.body.as_slice();
-    match row.kind {
-        RowKind::Task => kept.tasks.push(task_from_pb(&pb::BudgetTask::decode(body).ok()?).ok()?),
-        RowKind::Setting => {
-            let told = pb::BudgetSetting::decode(body).ok()?;
-            kept.settings.push(setting_from_pb(&told, &|name| zone(name)).ok()?);
-        }
-        RowKind::Authorization => {
-            kept.authorizations
-                .push(authorization_from_pb(&pb::BudgetAuthorization::decode(body).ok()?).ok()?);
-        }
-        RowKind::Capacity => {
-            let told = pb::BudgetWindow::decode(body).ok()?;
-            kept.capacities.push((told.account, told.window, told.capacity_tokens?));
-        }
-    }
-    Some(())
-}
-
-fn capacity_to_pb((account, window): &(String, String), tokens: f64) -> pb::BudgetWindow {
-    pb::BudgetWindow {
-        account: account.clone(),
-        window: window.clone(),
-        capacity_tokens: Some(tokens),
-        ..Default::default()
-    }
-}
-
-fn join(account: &str, window: &str) -> String {
-    format!("{account} {window}")
-}
-
-fn put(kind: RowKind, key: String, at: Wall, message: &impl Message) -> BudgetWrite {
-    BudgetWrite::Put(BudgetRow { kind, key, at, body: message.encode_to_vec() })
-}
-
-fn put_task(task: &Task, now: Wall) -> BudgetWrite {
-    put(RowKind::Task, task.name.clone(), now, &task_to_pb(task))
-}
-
-fn log(at: Wall, who: &str, what: &str, subject: &str, detail: &str) -> BudgetWrite {
-    let [who, what, subject, detail] = [who, what, subject, detail].map(str::to_owned);
-    BudgetWrite::Log(LogEntry { at, who, what, decision: false, subject, detail })
-}
-
-fn decided(ask: &Ask, verdict: &Verdict, now: Wall) -> LogEntry {
-    let figures = verdict.figures.iter().map(|figure| format!("; {figure}")).collect::<String>();
-    let account = verdict.account.as_deref().unwrap_or("-");
-    let advice = verdict.advice.map(|reason| format!(" (advice: {})", reason.as_str())).unwrap_or_default();
-    let until = verdict.until.map(|at| format!(" until {at}")).unwrap_or_default();
-    LogEntry {
-        at: now,
-        who: if ask.agent.is_empty() { ask.class.clone() } else { ask.agent.clone() },
-        what: verdict.decision.as_str().to_owned(),
-        decision: true,
-        subject: verdict.task.clone().unwrap_or_default(),
-        detail: format!(
-            "{}{until}{advice}: {} on {account}, {} tokens ({}){figures}",
-            verdict.reason.as_str(),
-            if verdict.model.is_empty() { "-" } else { &verdict.model },
-            verdict.estimate.reserved,
-            verdict.estimate.basis.as_str(),
-        ),
-    }
-}
-
-fn describe(setting: &Setting) -> String {
-    let limit = setting.limit.map(|limit| format!("limit {limit}"));
-    let used = setting.used.map(|(used, at)| format!("used {:.1} % at {at}", used * 100.0));
-    let resets = setting.schedule.as_ref().map(|schedule| match schedule {
-        fleet_domain::budget::schedule::Schedule::Rolling(length) => {
-            format!("rolling, {} s", length.as_secs())
-        }
-        fleet_domain::budget::schedule::Schedule::Once { at, .. } => format!("resets once at {at}"),
-        fleet_domain::budget::schedule::Schedule::Fixed { anchor, every, .. } => {
-            format!("resets at {anchor} and every {every}")
-        }
-    });
-    [limit, used, resets].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
