@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
+pub(super) const MIGRATIONS: [&str; 10] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -191,8 +191,20 @@ CREATE TABLE spent (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// When an agent was on which task, to tell what each task used.
+/// Many agents of a host that ended at once; the number is one of the transitions'.
 const V7: &str = "
+CREATE TABLE mass_deaths (
+    seq INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    host TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    agents TEXT NOT NULL,
+    apart_ms INTEGER
+) STRICT;
+";
+
+/// When an agent was on which task, to tell what each task used.
+const V8: &str = "
 CREATE TABLE stints (
     tenant TEXT NOT NULL,
     task TEXT NOT NULL,
@@ -204,7 +216,7 @@ CREATE TABLE stints (
 ";
 
 /// Responses of long ago, rolled up, and by what each is known again (see `rolled.rs`). `rolls` has one row.
-const V8: &str = "
+const V9: &str = "
 CREATE TABLE rolled_kinds (
     kind INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -250,7 +262,7 @@ INSERT INTO rolls VALUES (0);
 ";
 
 /// What each conversation used as it was counted, and as its runtime told it: a `ToldSum`, as the wire writes it.
-const V9: &str = "
+const V10: &str = "
 CREATE TABLE counted (
     tenant TEXT NOT NULL,
     conversation TEXT NOT NULL,
