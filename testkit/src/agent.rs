@@ -18,7 +18,7 @@ use crate::scripted::{Billed, Tokens};
 use crate::tmux::PrivateTmux;
 use crate::wait::wait_until;
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_secs(600);
 
 /// How a scripted agent is started; the default waits for steps.

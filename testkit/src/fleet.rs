@@ -15,7 +15,7 @@ use crate::process::{self, Owned};
 use crate::wait::wait_until;
 
 /// How long a test waits for what takes milliseconds: machines under test are busy.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program of ours that runs until it is dropped; its stderr is kept for the failure's message.
 #[derive(Debug)]

@@ -71,6 +71,14 @@ impl ModelStub {
         process::signal(self.child.id(), Signal::SIGKILL);
     }
 
+    /// Lets the answers end that `HOLD` and this number hold up.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn release(&self, number: u32) -> Result<()> {
+        std::fs::write(self.dir.path().join(format!("released{number}")), "").context("release the answers")
+    }
+
     /// Number of requests so far, as the stub counts them.
     ///
     /// # Errors

@@ -79,7 +79,9 @@ fn in_a_terminal_it_asks_shows_and_writes_after_a_yes() -> Result<()> {
     wizard.answers("Work directory of the agents [~/src]", "~/code")?;
     wizard.answers("tmux socket", "crew")?;
     wizard.answers("Account that the claude agents spend from", "max")?;
-    wizard.answers("Account that the claude agents spend from", "")?;
+    wizard.answers("Is max a subscription?", "")?;
+    wizard.answers("Account that the claude agents spend from", "key-1")?;
+    wizard.answers("Is key-1 a subscription?", "n")?;
     wizard.sees("Write this? [Y/n]")?;
     ensure!(!roster(&home).exists(), "nothing is written before the yes");
     tmux.send_keys("init", &["Enter"])?;
@@ -92,6 +94,13 @@ fn in_a_terminal_it_asks_shows_and_writes_after_a_yes() -> Result<()> {
         ensure!(text.contains(line), "{line} is not in\n{text}");
     }
     ensure!(!text.contains("coder1") && !text.contains("runtime: pi"), "{text}");
+    let budget = read(&home.mosaic_home().join("fleet/budget.yaml"))?;
+    for line in [
+        "{name: max, provider: anthropic, kind: subscription}",
+        "{name: key-1, provider: anthropic, kind: api}",
+    ] {
+        ensure!(budget.contains(line), "{line} is not in\n{budget}");
+    }
     Ok(())
 }
 
@@ -127,6 +136,8 @@ fn what_is_wrong_is_refused_before_anything_is_written() -> Result<()> {
         (vec!["--preset", "coding", "--socket", "a/b"], 2, "socket name"),
         (vec!["--preset", "coding", "--runtime", "coder0=emacs"], 2, "`emacs` is not a runtime"),
         (vec!["--preset", "coding", "--account", "codr0=x"], 2, "did you mean coder0?"),
+        (vec!["--preset", "coding", "--account", "a b"], 2, "without blanks"),
+        (vec!["--preset", "coding", "--account", "a", "--api", "b"], 2, "no agent spends from it"),
     ] {
         let said = fleet(&home, &[&["init", "--yes"], &args[..]].concat())?;
         ensure!(said.code == code && said.stderr.contains(says), "{args:?}: {said:?}");
@@ -148,6 +159,27 @@ fn again_it_writes_nothing_keeps_edits_and_begins_anew_only_when_told() -> Resul
     let said = succeeds(&home, &coding)?;
     ensure!(said.contains("nothing is to be written") && said.contains("it says other"), "{said}");
     ensure!(read(&roster(&home))? == edited && files(&home.mosaic_home()) == before);
+    let budget = home.mosaic_home().join("fleet/budget.yaml");
+    ensure!(!budget.exists(), "no account was named");
+    std::fs::write(&budget, "version: 1\naccounts: [{name: max, provider: anthropic}]\n")?;
+    let shown = succeeds(
+        &home,
+        &[
+            "init",
+            "--preset",
+            "coding",
+            "--replace",
+            "--dry-run",
+            "--account",
+            "claude=max",
+            "--account",
+            "coder0=k",
+        ],
+    )?;
+    ensure!(
+        shown.contains("its accounts lack") && shown.contains("name: k,") && !shown.contains("name: max,"),
+        "{shown}"
+    );
 
     let said = succeeds(&home, &["init", "--preset", "minimal", "--yes", "--replace"])?;
     ensure!(said.contains("  - ") && said.contains("roster.yaml.bak"), "{said}");

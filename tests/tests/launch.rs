@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use fleet_testkit::fleet::{Daemon, PATIENCE, fleet, sidecar_with, write_roster};
 use fleet_testkit::home::TestHome;
-use fleet_testkit::real::{Kind, RealRuntime, Setup};
+use fleet_testkit::real::{Driven, Kind, RealRuntime, Setup};
 use fleet_testkit::stub::ModelStub;
 use fleet_testkit::tmux::PrivateTmux;
 use fleet_testkit::wait::wait_until;
@@ -22,6 +22,7 @@ struct World {
     stub: ModelStub,
     tmux: PrivateTmux,
     work: PathBuf,
+    kind: Kind,
 }
 
 impl World {
@@ -49,7 +50,7 @@ impl World {
             ),
         )?;
         let tmux = PrivateTmux::named(&home, SOCKET)?;
-        Ok(Self { home, stub, tmux, work })
+        Ok(Self { home, stub, tmux, work, kind: runtime.kind() })
     }
 
     fn launch(&self, more: &[&str]) -> Result<String> {
@@ -58,30 +59,12 @@ impl World {
         Ok(said.stdout)
     }
 
-    fn screen(&self) -> String {
-        self.tmux.capture("lead").unwrap_or_else(|error| format!("{error:#}"))
+    fn lead(&self) -> Driven<'_> {
+        Driven { tmux: &self.tmux, kind: self.kind, session: "lead" }
     }
 
-    fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
-        wait_until(PATIENCE * 3, what, || {
-            let screen = self.screen();
-            if wanted(&screen) { Ok(()) } else { Err(screen) }
-        })
-        .map_err(Into::into)
-    }
-
-    /// Pastes the text as a person would, and waits until the model was asked with it.
     fn say(&self, text: &str) -> Result<()> {
-        let before = self.stub.asked_with(&[text]);
-        self.tmux.paste("lead", text)?;
-        self.wait_for("the draft", |screen| screen.contains(text))?;
-        wait_until(PATIENCE * 3, "a request with the text", || {
-            // Seldom an Enter close to a paste is swallowed.
-            let _ = self.tmux.send_keys("lead", &["Enter"]);
-            let asked = || self.stub.asked_with(&[text]) > before;
-            wait_until(std::time::Duration::from_secs(3), "the request", asked).map_err(|_| self.screen())
-        })?;
-        self.wait_for("the answer", |screen| screen.contains("STUBOK"))
+        self.lead().say(&self.stub, text)
     }
 
     fn remembered(&self) -> Result<serde_json::Value> {
@@ -100,22 +83,12 @@ impl World {
     }
 }
 
-fn is_ready(kind: Kind, screen: &str) -> bool {
-    let begins = |mark: &str| screen.lines().any(|line| line.starts_with(mark));
-    match kind {
-        Kind::Claude => begins("❯") && screen.contains("bypass permissions on"),
-        Kind::Codex => begins("› ") && !screen.contains("Trust"),
-        Kind::Opencode => screen.contains("Ask anything") || screen.contains("ctrl+p commands"),
-        Kind::Pi => begins("──────────") && screen.contains("stub-model"),
-    }
-}
-
 fn an_agent_knows_itself_and_goes_on(kind: Kind) -> Result<()> {
     let Some(runtime) = RealRuntime::require_or_skip(kind) else { return Ok(()) };
     let world = World::new(&runtime)?;
     let _sidecar = world.sidecar()?;
     world.launch(&[])?;
-    world.wait_for("a box for prompts, without a question", |screen| is_ready(kind, screen))?;
+    world.lead().is_ready()?;
     ensure!(!world.arguments()?.contains(SECRET), "{}", world.arguments()?);
     let shared = world.tmux.run(["show-environment", "-t", "=lead"])?;
     ensure!(!shared.contains(SECRET) && shared.contains("MOSAIC_AGENT_NAME=lead"), "{shared}");
@@ -135,14 +108,14 @@ fn an_agent_knows_itself_and_goes_on(kind: Kind) -> Result<()> {
     let shown = world.launch(&["--dry-run"])?;
     ensure!(shown.contains(&id), "{shown}");
     world.launch(&[])?;
-    world.wait_for("a box for prompts", |screen| is_ready(kind, screen))?;
+    world.lead().is_ready()?;
     world.say("second-words-4712")?;
     let asked = world.stub.asked_with(&["first-words-4711", "second-words-4712", ROLE]);
     ensure!(asked > 0, "the conversation did not go on");
 
     world.launch(&["--stop"])?;
     world.launch(&["--fresh"])?;
-    world.wait_for("a box for prompts", |screen| is_ready(kind, screen))?;
+    world.lead().is_ready()?;
     world.say("third-words-4713")?;
     ensure!(world.stub.asked_with(&["first-words-4711", "third-words-4713"]) == 0, "it was to be a new one");
     Ok(())
@@ -175,22 +148,22 @@ fn claude_goes_on_with_what_it_cleared_to() -> Result<()> {
     let world = World::new(&runtime)?;
     let _sidecar = world.sidecar()?;
     world.launch(&[])?;
-    world.wait_for("a box for prompts", |screen| is_ready(Kind::Claude, screen))?;
+    world.lead().is_ready()?;
     world.say("first-words-4711")?;
     let id = |world: &World| Ok::<_, anyhow::Error>(world.remembered()?["id"].clone());
     let first = wait_until(PATIENCE, "the conversation's name", || id(&world))?;
     world.tmux.type_text("lead", "/clear")?;
-    world.wait_for("the command", |screen| screen.contains("/clear"))?;
+    world.lead().wait_for("the command", |screen| screen.contains("/clear"))?;
     world.tmux.send_keys("lead", &["Enter"])?;
     wait_until(PATIENCE, "an empty conversation", || {
         let now = id(&world)?;
-        ensure!(now != first, "{now}\n{}", world.screen());
+        ensure!(now != first, "{now}\n{}", world.lead().screen());
         Ok(())
     })?;
     world.say("second-words-4712")?;
     world.launch(&["--stop"])?;
     world.launch(&[])?;
-    world.wait_for("a box for prompts", |screen| is_ready(Kind::Claude, screen))?;
+    world.lead().is_ready()?;
     world.say("third-words-4713")?;
     ensure!(world.stub.asked_with(&["second-words-4712", "third-words-4713", ROLE]) > 0, "it did not go on");
     ensure!(
@@ -226,5 +199,5 @@ fn claude_asks_nothing_in_a_second_work_tree() -> Result<()> {
         ),
     )?;
     world.launch(&[])?;
-    world.wait_for("a box for prompts, without a question", |screen| is_ready(Kind::Claude, screen))
+    world.lead().is_ready()
 }

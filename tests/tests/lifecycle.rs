@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use fleet_testkit::fleet::{PATIENCE, Said, agent, fleet, write_roster};
+use fleet_testkit::fleet::{PATIENCE, agent, fleet, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::wait::wait_until;
 use nix::sys::signal::{Signal, kill};
@@ -26,53 +26,6 @@ agents:
   - {name: agent, runtime: scripted, command: sleep 1002}
   - {name: agent0, runtime: scripted, command: sleep 1003}
 ";
-
-impl World {
-    fn run(&self, args: &[&str]) -> Result<Said> {
-        fleet(&self.home, args)
-    }
-
-    /// The same, which must end well.
-    fn well(&self, args: &[&str]) -> Result<Said> {
-        let said = self.run(args)?;
-        let log = self.manager.as_ref().map(fleet_testkit::systemd::UserManager::log).unwrap_or_default();
-        ensure!(
-            said.code == 0,
-            "fleet {args:?}: exit {}\n{}\n{}\n{log}",
-            said.code,
-            said.stdout,
-            said.stderr
-        );
-        Ok(said)
-    }
-
-    fn file(&self, below: &str) -> PathBuf {
-        self.home.mosaic_home().join(below)
-    }
-
-    fn read(&self, below: &str) -> Result<String> {
-        fs::read_to_string(self.file(below)).with_context(|| below.to_owned())
-    }
-
-    fn names(&self) -> Result<Vec<String>> {
-        let rows = self.sessions()?;
-        Ok(rows.iter().skip(1).filter_map(|row| Some(row.split(' ').next()?.to_owned())).collect())
-    }
-
-    fn pid_of(&self, session: &str) -> Result<u32> {
-        let rows = self.sessions()?;
-        let row =
-            rows.iter().find(|row| row.split(' ').next() == Some(session)).context("no such session")?;
-        row.split(' ').nth(1).and_then(|pid| pid.parse().ok()).context("no pid")
-    }
-
-    /// The kinds of drift that the collector tells of one agent.
-    fn drift(&self, name: &str) -> Result<Vec<String>> {
-        let drift = agent(&self.home, name)?;
-        let kinds = drift["drift"].as_array().context("no drift")?;
-        Ok(kinds.iter().filter_map(|one| Some(one["kind"].as_str()?.to_owned())).collect())
-    }
-}
 
 /// A process of this test's own fleet.
 fn killed(pid: u32) -> Result<()> {
@@ -159,7 +112,8 @@ fn a_fleet_is_changed_booted_and_taken_away_and_what_is_the_users_stays() -> Res
 
 #[test]
 fn what_ended_comes_back_what_keeps_ending_is_left_down_and_what_was_stopped_stays_so() -> Result<()> {
-    let Some(world) = World::new(ROSTER, "mosaic-fleet")? else { return Ok(()) };
+    let crew = format!("{ROSTER}  - {{name: agent1, runtime: scripted, command: sleep 1010}}\n");
+    let Some(world) = World::new(&crew, "mosaic-fleet")? else { return Ok(()) };
     world.well(&["install"])?;
     let running = |name: &'static str, not: u32| {
         wait_until(PATIENCE, "its return", || {
@@ -180,12 +134,26 @@ fn what_ended_comes_back_what_keeps_ending_is_left_down_and_what_was_stopped_sta
     killed(server)?;
     wait_until(3 * PATIENCE, "the fleet's return", || {
         let names = world.names()?;
-        ensure!(names == ["_holder", "agent", "agent0", "lead"], "{names:?}");
+        ensure!(names == ["_holder", "agent", "agent0", "agent1", "lead"], "{names:?}");
         anyhow::Ok(())
     })?;
+    // One event, with who ended and what becomes of them.
+    let told = wait_until(PATIENCE, "the end of all", || {
+        let told = world.run(&["events", "--since", "1h", "--json"])?.json()?;
+        let items = told["items"].as_array().cloned().unwrap_or_default();
+        let death = items.iter().find(|item| item["event"] == "mass_death").cloned();
+        death.with_context(|| told.to_string())
+    })?;
+    let ended: Vec<&str> =
+        told["agents"].as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    // `agent` had only just come back: whether it counts is the moment's.
+    assert!(["agent0", "agent1", "lead"].iter().all(|name| ended.contains(name)), "{told}");
+    assert_eq!(told["restartApartSeconds"], 1.0);
+    let shown = world.well(&["events"])?.stdout;
+    assert!(shown.contains(&format!("{} agents → dead at once", ended.len())), "{shown}");
 
     // One that does nothing but end.
-    let roster = ROSTER.replace("command: sleep 1003", "command: \"sh -c 'echo no login; exit 7'\"");
+    let roster = crew.replace("command: sleep 1003", "command: \"sh -c 'echo no login; exit 7'\"");
     write_roster(&world.home, &roster)?;
     let said = world.run(&["restart", "agent0"])?;
     assert_eq!(said.code, 1, "{}", said.stderr);
@@ -199,7 +167,7 @@ fn what_ended_comes_back_what_keeps_ending_is_left_down_and_what_was_stopped_sta
     assert!(note.starts_with("it ended 5 times in a row"), "{note}");
 
     // Put right and started: the quarantine is over.
-    write_roster(&world.home, ROSTER)?;
+    write_roster(&world.home, &crew)?;
     world.well(&["start", "agent0"])?;
     wait_until(PATIENCE, "the end of the quarantine", || {
         let kinds = world.drift("agent0")?;

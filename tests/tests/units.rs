@@ -213,8 +213,10 @@ fn a_runtime_is_found_where_its_installer_put_it_and_starts_with_a_clean_environ
     assert!(!told.contains("CLAUDECODE="), "{told}");
     let path = told.lines().find_map(|line| line.strip_prefix("PATH=")).unwrap_or_default();
     let own = bin("fleet")?;
-    let last = format!("/.local/bin:{}", own.parent().context("a directory")?.display());
-    assert!(path.ends_with(&last), "{path}");
+    let first = format!("{}:", home.home().join(".local/bin").display());
+    let last = format!(":{}", own.parent().context("a directory")?.display());
+    // What the program needs lies beside it, and comes before what the machine has of it.
+    assert!(path.starts_with(&first) && path.ends_with(&last), "{path}");
     assert_eq!(tmux.run(["list-sessions", "-F", "#{session_name}"])?, "_holder\nlead\n");
     assert_eq!(fleet(&home, &["holder", "stop"])?.code, 0);
     assert!(tmux.run(["list-sessions"]).is_err(), "the server is gone");

@@ -25,7 +25,7 @@ use crate::error::{Code, Failure};
 
 pub use address::Address;
 pub use money::{LogView, Money};
-pub use views::{CollectorStatus, EventView, HostView, Listing, Update};
+pub use views::{CollectorStatus, EventView, Happened, HostView, Listing, Update};
 
 const CONNECT_LIMIT: Duration = Duration::from_millis(250);
 /// A healthy collector answers in milliseconds.
@@ -197,11 +197,11 @@ pub struct Events {
 
 impl Events {
     /// The next event; `None` at the end of those that were asked for.
-    pub async fn next(&mut self) -> Result<Option<EventView>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<Happened>, ClientError> {
         loop {
             match self.stream.message().await {
                 Ok(Some(message)) => {
-                    if let Some(event) = views::event(message) {
+                    if let Some(event) = views::happened(message) {
                         return Ok(Some(event));
                     }
                 }

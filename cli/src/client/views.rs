@@ -1,11 +1,11 @@
 //! Answers of the collector as values; nothing of protobuf goes further.
 
-use fleet_domain::fleet::AgentView;
+use fleet_domain::fleet::{AgentView, MassDeath};
 use fleet_domain::ids::{AgentKey, HostId, TenantId};
 use fleet_domain::readiness::{State, StuckKind};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_proto::convert::{agent_from_pb, key_from_pb, kind_from_pb, state_from_pb};
+use fleet_proto::convert::{agent_from_pb, key_from_pb, kind_from_pb, mass_end_from_pb, state_from_pb};
 use fleet_proto::limits::MAX_NAME;
 use fleet_proto::pb;
 
@@ -53,6 +53,13 @@ pub struct EventView {
     pub evidence: Option<String>,
 }
 
+/// What `fleet events` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    Moved(EventView),
+    MassDeath(MassDeath),
+}
+
 /// The collector itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorStatus {
@@ -86,9 +93,18 @@ pub(super) fn update(answer: pb::WatchAgentsResponse) -> Option<Update> {
     })
 }
 
-pub(super) fn event(answer: pb::EventsResponse) -> Option<EventView> {
+/// `None` for what a later version tells.
+pub(super) fn happened(answer: pb::EventsResponse) -> Option<Happened> {
+    if let Some(death) = &answer.mass_death {
+        return Some(Happened::MassDeath(MassDeath {
+            tenant: TenantId::new(&death.tenant_id),
+            host: HostId::new(&death.host),
+            at: Wall(death.at_unix_ms),
+            end: mass_end_from_pb(death.end.as_ref()?).ok()?,
+        }));
+    }
     let transition = answer.transition?;
-    Some(EventView {
+    Some(Happened::Moved(EventView {
         key: key_from_pb(transition.key?),
         at: Wall(transition.at_unix_ms),
         from: state_from_pb(transition.from),
@@ -96,7 +112,7 @@ pub(super) fn event(answer: pb::EventsResponse) -> Option<EventView> {
         kind: kind_from_pb(transition.kind),
         reason: clean(&transition.reason),
         evidence: some(&transition.evidence),
-    })
+    }))
 }
 
 pub(super) fn status(answer: &pb::GetStatusResponse) -> CollectorStatus {

@@ -134,10 +134,8 @@ impl Watch {
             .map_err(|error| Failure::new(Code::Failure, error))?;
         let site = self.site.clone();
         let agents: Vec<&Agent> = site.agents().collect();
-        for agent in &agents {
-            site.refresh_env(agent)?;
-        }
-        let done = each(&site, &Keeper::Direct { why: String::new() }, Act::Start, &agents).await;
+        site.prepare(&agents).await?;
+        let done = each(&site, &Keeper::Direct, Act::Start, &agents).await;
         for (name, error) in &done.failed {
             self.agents.ended(name, error, clock::now().mono);
         }
@@ -257,7 +255,7 @@ impl Watch {
             Effect::Restart { name } => {
                 let site = self.site.clone();
                 let Some(agent) = site.roster.agent(&name) else { return self.agents.forget(&name) };
-                match (Keeper::Direct { why: String::new() }).act(&site, Act::Start, agent).await {
+                match Keeper::Direct.act(&site, Act::Start, agent).await {
                     Ok(()) => output::note(&format!("{:<10}{name}", "restarted")),
                     Err(error) => {
                         output::note(&format!("{:<10}{name}: {error}", "failed"));

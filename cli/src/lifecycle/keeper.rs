@@ -50,17 +50,31 @@ impl Act {
 #[derive(Debug, Clone)]
 pub enum Keeper {
     Systemd(Systemd),
-    /// Nobody: a session is started and left alone, unless `fleet up` watches it. Why there is no systemd.
-    Direct {
-        why: String,
-    },
+    /// Nobody: a session is started and left alone, unless `fleet up` watches it.
+    Direct,
 }
 
 impl Keeper {
     pub async fn find() -> Self {
+        Self::look().await.0
+    }
+
+    /// The same, and why there is no systemd where there is none.
+    pub async fn look() -> (Self, Option<String>) {
         match Systemd::connect().await {
-            Ok(systemd) => Self::Systemd(systemd),
-            Err(error) => Self::Direct { why: error.to_string() },
+            Ok(systemd) => (Self::Systemd(systemd), None),
+            Err(error) => (Self::Direct, Some(error.to_string())),
+        }
+    }
+
+    /// Has the agent and its sidecar come at every boot; without systemd nothing does.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub async fn enable(&self, agent: &str) -> Result<(), SystemdError> {
+        match self {
+            Self::Systemd(systemd) => systemd.enable(&[agent_unit(agent), sidecar_unit(agent)]).await,
+            Self::Direct => Ok(()),
         }
     }
 
@@ -69,7 +83,7 @@ impl Keeper {
         release(&site.home, agent.name.as_str()).map_err(|error| error.to_string())?;
         match self {
             Self::Systemd(systemd) => by_systemd(site, systemd, act, agent).await,
-            Self::Direct { .. } => directly(site, act, agent).await,
+            Self::Direct => directly(site, act, agent).await,
         }
     }
 }

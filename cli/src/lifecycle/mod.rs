@@ -12,7 +12,7 @@ use fleet_domain::agent_env::{differences, merged, values, wanted};
 use fleet_domain::fleet::resolve;
 use fleet_domain::roster::{Agent, Roster};
 use fleet_framework::Home;
-use fleet_framework::agents::{AgentFileError, read_env, write_env};
+use fleet_framework::agents::{AgentFileError, changing, read_env, write_env};
 
 use crate::error::{Code, Failure};
 use crate::verbs::explain::unresolved_failure;
@@ -91,23 +91,34 @@ impl Site {
         refresh().map_err(|error| files_failed(&error))
     }
 
-    /// Ends the agent's session on the tmux server that its environment file names, where the roster names another one
-    /// by now: else it would run twice.
+    /// What goes before a start: each agent leaves the tmux server that it was set up for, where the roster names
+    /// another one by now (else it would run twice), and its environment file says what the roster says.
     ///
     /// # Errors
-    /// When the file cannot be read, or that server does not let go.
-    pub async fn leave_old_socket(&self, agent: &Agent) -> Result<(), Failure> {
-        let name = agent.name.as_str();
-        let env = read_env(&self.home, name).map_err(|error| files_failed(&error))?;
-        let told =
-            values(&env.unwrap_or_default()).into_iter().rev().find(|(name, _)| name == "MOSAIC_TMUX_SOCKET");
-        let Some((_, told)) = told else { return Ok(()) };
-        let (told, now) = (SocketName::new(&told), self.roster.socket_of(agent));
-        // On the default server a session of this name may be anybody's by now.
-        if told == now || told.is_default() {
-            return Ok(());
+    /// When a file cannot be read or written, or that server does not let go.
+    pub async fn prepare(&self, agents: &[&Agent]) -> Result<(), Failure> {
+        let _alone = changing(&self.home).map_err(|error| files_failed(&error))?;
+        for agent in agents {
+            // On the default server a session of this name may be anybody's by now.
+            if let Some(old) = self.moves_from(agent)?.filter(|old| !old.is_default()) {
+                let left = Server::new(old).kill_session(agent.name.as_str()).await;
+                left.map_err(|error| Failure::of(Code::Failure, &error))?;
+            }
+            self.refresh_env(agent)?;
         }
-        Server::new(told).kill_session(name).await.map_err(|error| Failure::of(Code::Failure, &error))
+        Ok(())
+    }
+
+    /// The tmux server that the agent's environment file names, where it is not the roster's.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn moves_from(&self, agent: &Agent) -> Result<Option<SocketName>, Failure> {
+        let env = read_env(&self.home, agent.name.as_str()).map_err(|error| files_failed(&error))?;
+        let values = values(&env.unwrap_or_default());
+        let told = values.into_iter().rev().find(|(name, _)| name == "MOSAIC_TMUX_SOCKET");
+        let told = told.map(|(_, told)| SocketName::new(&told));
+        Ok(told.filter(|told| *told != self.roster.socket_of(agent)))
     }
 
     /// The variables of the agent's file that the roster has another value for.

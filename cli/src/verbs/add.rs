@@ -1,6 +1,5 @@
 //! `fleet add`: one agent more, in the roster, on the disk, at the next boot, and now.
 
-use fleet_adapters::systemd::Systemd;
 use fleet_domain::agent_env::{merged, wanted};
 use fleet_domain::roster::Roster;
 use fleet_domain::roster::edit::{self, EditError, Entry, Value};
@@ -91,8 +90,9 @@ pub async fn run(args: Args) -> Outcome {
         return Ok(());
     }
     let keeper = Keeper::find().await;
-    if let Keeper::Systemd(systemd) = &keeper {
-        enable(systemd, name.as_str()).await;
+    // Never a reason to stop.
+    if let Err(error) = keeper.enable(name.as_str()).await {
+        output::note(&format!("warning: {name} will not start at boot: {error}"));
     }
     if args.no_start {
         output::note(&format!("it is not started; do so: fleet start {name}"));
@@ -104,13 +104,6 @@ pub async fn run(args: Args) -> Outcome {
     })?;
     output::note(&format!("{:<10}{name}", "started"));
     Ok(())
-}
-
-/// Never a reason to stop.
-async fn enable(systemd: &Systemd, name: &str) {
-    if let Err(error) = systemd.enable(&[agent_unit(name), sidecar_unit(name)]).await {
-        output::note(&format!("warning: {name} will not start at boot: {error}"));
-    }
 }
 
 fn entries(args: &Args) -> Vec<Entry> {

@@ -6,7 +6,7 @@ use fleet_domain::drift::{Kind, Severity};
 use fleet_domain::fleet::AgentView;
 use fleet_domain::readiness::State;
 use fleet_framework::agents::changing;
-use fleet_framework::units::{self, Status, agent_unit, sidecar_unit};
+use fleet_framework::units::{self, Status};
 use fleet_framework::{Home, seed};
 use serde::Serialize;
 
@@ -242,21 +242,14 @@ async fn carry_out(site: &Arc<Site>, keeper: &Keeper, mend: Mend, agent: Option<
                 systemd.daemon_reload().await.map_err(|error| failed(&error))?;
             }
         }
-        (Mend::Enable, Some(agent)) => enable(keeper, agent).await?,
+        (Mend::Enable, Some(agent)) => keeper.enable(agent).await.map_err(|error| failed(&error))?,
         (Mend::Restart | Mend::Start, Some(name)) => {
             let Some(agent) = site.agents().find(|agent| agent.name.as_str() == name) else { return Ok(()) };
             let act = if mend == Mend::Restart { Act::Restart } else { Act::Start };
-            site.leave_old_socket(agent).await?;
-            site.refresh_env(agent)?;
+            site.prepare(&[agent]).await?;
             keeper.act(site, act, agent).await.map_err(|error| Failure::new(Code::Failure, error))?;
         }
         (Mend::Enable | Mend::Restart | Mend::Start, None) => {}
     }
     Ok(())
-}
-
-async fn enable(keeper: &Keeper, agent: &str) -> Outcome {
-    let Keeper::Systemd(systemd) = keeper else { return Ok(()) };
-    let units = [agent_unit(agent), sidecar_unit(agent)];
-    systemd.enable(&units).await.map_err(|error| Failure::of(Code::Failure, &error))
 }

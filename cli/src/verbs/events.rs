@@ -1,22 +1,21 @@
-//! `fleet events`: which agent changed its state when, and on what evidence.
+//! `fleet events`: which agent changed its state when, and on what evidence; and what befell many at once.
+
+mod told;
 
 use std::time::Duration;
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::{Unresolved, resolve};
-use serde::Serialize;
 
 use crate::app::Global;
-use crate::client::{Client, ClientError, Detail, EventView};
+use crate::client::{Client, ClientError, Detail, Happened};
 use crate::error::{Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::Scene;
-use crate::render::columns::style_of;
-use crate::render::grid::paint;
 use crate::render::item::List;
-use crate::render::words::safe;
 use crate::{clock, complete, source};
 
+use self::told::{Group, Line};
 use super::explain::unresolved_failure;
 
 const EXAMPLES: &str = "\
@@ -35,7 +34,7 @@ pub struct Args {
     /// Only since then: `10m`, `2h30m`, `3d`, or a time such as 2026-11-21T10:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Since>,
-    /// At most this many of the past, the latest ones; 0 is all that are kept [default: 50; with --since all]
+    /// At most this many changes of the past, the latest ones; 0 is all that are kept [default: 50; with --since all]
     #[arg(short = 'n', long = "limit", value_name = "N")]
     limit: Option<u32>,
     /// Go on with those to come
@@ -74,24 +73,6 @@ impl Since {
     }
 }
 
-/// An event as JSON.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventItem {
-    at: String,
-    #[serde(rename = "tenant_id")]
-    tenant_id: String,
-    host: String,
-    socket: String,
-    session: String,
-    /// Null when the agent was seen for the first time.
-    from: Option<&'static str>,
-    to: &'static str,
-    kind: Option<&'static str>,
-    reason: String,
-    evidence: Option<String>,
-}
-
 pub async fn run(args: Args, global: &Global) -> Outcome {
     let at = global.address()?;
     let mut client = Client::connect(&at).await.map_err(ClientError::into_failure)?;
@@ -105,7 +86,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let mut events =
         client.events(from, &agent, limit, args.follow).await.map_err(ClientError::into_failure)?;
     let screen = Screen::detect();
-    let mut printer = Printer { args: &args, screen, batch: Vec::new(), printed: 0 };
+    let mut printer = Printer { args: &args, screen, batch: Vec::new(), group: Group::default(), printed: 0 };
     while let Some(event) = events.next().await.map_err(ClientError::into_failure)? {
         printer.take(event)?;
     }
@@ -130,34 +111,48 @@ async fn full_name(client: &mut Client, word: &str) -> Result<String, Failure> {
 struct Printer<'a> {
     args: &'a Args,
     screen: Screen,
-    batch: Vec<EventItem>,
+    batch: Vec<told::Item>,
+    group: Group,
     printed: usize,
 }
 
 impl Printer<'_> {
-    fn take(&mut self, event: EventView) -> Outcome {
+    fn take(&mut self, event: Happened) -> Outcome {
         self.printed += 1;
-        if !self.args.speaks_json() {
-            let scene = Scene {
-                now: clock::now().wall,
-                zone: clock::zone(),
-                direct: false,
-                colour: self.screen.colour,
-                funds: Default::default(),
-            };
-            return output::data(&(line(&event, &scene) + "\n"));
+        if self.args.speaks_json() {
+            let item = told::item(&event);
+            if self.args.by_line() {
+                return output::json(&item, false);
+            }
+            self.batch.push(item);
+            return Ok(());
         }
-        if self.args.by_line() {
-            return output::json(&item(&event), false);
-        }
-        self.batch.push(item(&event));
-        Ok(())
+        let lines = if self.args.follow {
+            // Who waits for it sees it at once.
+            vec![Line { event, of_many: false }]
+        } else {
+            self.group.take(event)
+        };
+        self.print(&lines)
     }
 
-    fn end(self) -> Outcome {
+    fn print(&self, lines: &[Line]) -> Outcome {
+        let scene = Scene {
+            now: clock::now().wall,
+            zone: clock::zone(),
+            direct: false,
+            colour: self.screen.colour,
+            funds: Default::default(),
+        };
+        output::data(&lines.iter().map(|line| told::line(line, &scene) + "\n").collect::<String>())
+    }
+
+    fn end(mut self) -> Outcome {
         if self.args.json && !self.args.follow {
             return output::json(&List::new("EventList", self.batch), true);
         }
+        let left = self.group.end();
+        self.print(&left)?;
         if self.printed == 0 && !self.args.speaks_json() {
             output::note(
                 "no change of state is known; a new agent's first one is told as soon as it is seen",
@@ -165,38 +160,6 @@ impl Printer<'_> {
         }
         Ok(())
     }
-}
-
-fn item(event: &EventView) -> EventItem {
-    EventItem {
-        at: event.at.to_rfc3339(),
-        tenant_id: safe(event.key.tenant.as_str()).into_owned(),
-        host: safe(event.key.host.as_str()).into_owned(),
-        socket: safe(event.key.socket.shown()).into_owned(),
-        session: safe(&event.key.session).into_owned(),
-        from: event.from.map(|state| state.as_str()),
-        to: event.to.as_str(),
-        kind: event.kind.map(|kind| kind.as_str()),
-        reason: safe(&event.reason).into_owned(),
-        evidence: event.evidence.as_deref().map(|line| safe(line).into_owned()),
-    }
-}
-
-/// `10:41:39  coder0  working → stuck/permission  waits for permission: Do you want …`
-fn line(event: &EventView, scene: &Scene) -> String {
-    let mut out = format!("{}  {:<16}  ", scene.time(event.at), safe(&event.key.session));
-    let from = event.from.map_or("(new)", |state| state.as_str());
-    let to = match event.kind {
-        Some(kind) => format!("{}/{}", event.to.as_str(), kind.as_str()),
-        None => event.to.as_str().to_owned(),
-    };
-    out.push_str(&format!("{from:>9} → "));
-    paint(&mut out, &format!("{to:<18}"), style_of(event.to), scene.colour);
-    out.push_str(&format!("  {}", safe(&event.reason)));
-    if let Some(evidence) = &event.evidence {
-        out.push_str(&format!(": {}", safe(evidence)));
-    }
-    out
 }
 
 pub(super) fn since(text: &str) -> Result<Since, String> {
@@ -234,35 +197,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use fleet_domain::readiness::{State, StuckKind};
-
     use super::*;
-    use crate::render::samples;
-
-    fn event() -> EventView {
-        EventView {
-            key: samples::agent("coder0", State::Stuck, 1).key,
-            at: samples::now(),
-            from: Some(State::Working),
-            to: State::Stuck,
-            kind: Some(StuckKind::Permission),
-            reason: "waits for permission".to_owned(),
-            evidence: Some("Do you want to make this edit?".to_owned()),
-        }
-    }
-
-    #[test]
-    fn an_event_is_one_line() {
-        insta::assert_snapshot!(line(&event(), &samples::scene()));
-        let first =
-            EventView { from: None, kind: None, to: State::Working, evidence: None, at: Wall(0), ..event() };
-        insta::assert_snapshot!(line(&first, &samples::scene()));
-    }
-
-    #[test]
-    fn an_event_as_json() {
-        insta::assert_snapshot!(serde_json::to_string(&item(&event())).unwrap());
-    }
 
     #[test]
     fn since_is_an_age_or_a_time() {

@@ -3,6 +3,7 @@
 //!
 //! [`choice`] makes the roster, [`wizard`] asks; this file shows what will be written, and writes it.
 
+mod accounts;
 mod choice;
 mod wizard;
 
@@ -62,6 +63,9 @@ pub struct Args {
     /// The account that an agent, all of a runtime, or everybody spends from
     #[arg(long, value_name = "[WHO=]NAME", value_parser = account)]
     account: Vec<(String, String)>,
+    /// This account is paid by use; without it one is taken for a subscription
+    #[arg(long, value_name = "NAME")]
+    api: Vec<String>,
     /// Leave this agent of the preset out
     #[arg(long, value_name = "AGENT")]
     without: Vec<String>,
@@ -102,12 +106,22 @@ pub fn run(args: Args) -> Outcome {
         Present::None | Present::Replaced(_) => Some(choose(&args, asks)?),
     };
     let seeds = seed::plan(&home, &programs()?).map_err(|error| failed(&error))?;
-    let change = Change { home: &home, present: &present, roster: planned.as_deref(), seeds: &seeds };
+    let budget = planned.as_ref().and_then(|planned| planned.budget.as_deref());
+    let change = Change {
+        home: &home,
+        present: &present,
+        roster: planned.as_ref().map(|planned| planned.roster.as_str()),
+        budget: budget.filter(|_| !home.budget().exists()),
+        seeds: &seeds,
+    };
     if change.is_nothing() {
         output::note(&format!("{}\nnothing is to be written", seeds.verdict()));
         return next_steps(&home);
     }
     output::data(&change.to_string())?;
+    if let Some(planned) = &planned {
+        lacking(&home, planned);
+    }
     if args.dry_run {
         return Ok(());
     }
@@ -159,10 +173,22 @@ fn kept(home: &Home, args: &Args, roster: &Roster) {
     };
     differs("--socket", &args.socket, socket);
     differs("--working-directory", &args.working_directory, &roster.defaults.working_directory);
+    let named: Vec<&str> = args.account.iter().map(|(_, account)| account.as_str()).collect();
+    let has = |name: &str| roster.agents.iter().any(|agent| agent.account.as_deref() == Some(name));
+    for name in named.into_iter().filter(|name| !has(name)) {
+        output::note(&format!("  --account {name} is not taken over: no agent of it spends from that one"));
+    }
 }
 
-/// The text of the roster to be.
-fn choose(args: &Args, asks: bool) -> Result<String, Failure> {
+/// The texts of the files to be.
+struct Planned {
+    roster: String,
+    /// `None` where no account was named.
+    budget: Option<String>,
+    api: Vec<String>,
+}
+
+fn choose(args: &Args, asks: bool) -> Result<Planned, Failure> {
     let preset = match &args.preset {
         Some(name) => preset(name)?,
         None if asks => Chosen::from(wizard::preset(&mut Terminal)?),
@@ -175,6 +201,7 @@ fn choose(args: &Args, asks: bool) -> Result<String, Failure> {
         runtimes: args.runtime.clone(),
         accounts: args.account.clone(),
         directories: args.directory.clone(),
+        api: args.api.clone(),
     };
     // Wrong flags, and a preset that is wrong in itself, are told before anything is asked.
     compose(&preset, &given)?;
@@ -184,7 +211,25 @@ fn choose(args: &Args, asks: bool) -> Result<String, Failure> {
     if !asks {
         missing(&text, &found);
     }
-    Ok(text)
+    let roster = Roster::parse(&text).map_err(|error| Failure::of(Code::Failure, &error))?;
+    let budget = accounts::budget(&roster, &choices.api)?;
+    Ok(Planned { roster: text, budget, api: choices.api })
+}
+
+/// Says what the budget that is there lacks: it is the user's.
+fn lacking(home: &Home, planned: &Planned) {
+    let (Ok(present), Ok(roster)) = (std::fs::read_to_string(home.budget()), Roster::parse(&planned.roster))
+    else {
+        return;
+    };
+    let lines = accounts::lacking(&present, &roster, &planned.api);
+    if !lines.is_empty() {
+        let path = shown(&home.budget());
+        output::note(&format!(
+            "{path} is yours and stays as it is; its accounts lack\n{}",
+            lines.concat().trim_end()
+        ));
+    }
 }
 
 fn preset(name: &str) -> Result<Chosen, Failure> {
@@ -239,6 +284,8 @@ struct Change<'c> {
     present: &'c Present,
     /// None where the present one stays.
     roster: Option<&'c str>,
+    /// None where no account was named, or a budget is there.
+    budget: Option<&'c str>,
     seeds: &'c seed::Plan,
 }
 
@@ -249,6 +296,10 @@ impl std::fmt::Display for Change<'_> {
             let before = if let Present::Replaced(before) = self.present { before } else { "" };
             writeln!(f, "{}  {path}", if before.is_empty() { "new    " } else { "changed" })?;
             f.write_str(&diff::lines(before, text))?;
+        }
+        if let Some(text) = self.budget {
+            writeln!(f, "new      {}", shown(&self.home.budget()))?;
+            f.write_str(&diff::lines("", text))?;
         }
         writeln!(f, "{}", self.seeds.verdict())?;
         write!(f, "{}", self.seeds)
@@ -272,10 +323,21 @@ impl Change<'_> {
         }
         let Some(text) = self.roster else { return Ok(()) };
         let path = self.home.roster();
-        let wrote = |error: std::io::Error| {
-            Failure::new(Code::Failure, format!("{} cannot be written: {error}", shown(&path)))
+        let failed = |path: &Path, error: std::io::Error| {
+            Failure::new(Code::Failure, format!("{} cannot be written: {error}", shown(path)))
                 .next("the directory must be writable, with room on its disk; then run it again")
         };
+        let wrote = |error| failed(&path, error);
+        if let Some(text) = self.budget {
+            let path = self.home.budget();
+            match put_new(&path, text.as_bytes(), 0o600) {
+                // What another command wrote meanwhile stays.
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(failed(&path, error));
+                }
+                _ => {}
+            }
+        }
         if let Present::Replaced(before) = self.present {
             let kept = free(&path);
             put(&kept, before.as_bytes(), 0o600).map_err(wrote)?;

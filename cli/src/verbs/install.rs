@@ -7,6 +7,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fleet_adapters::identity;
 use fleet_adapters::systemd::{Systemd, SystemdError};
@@ -83,16 +84,15 @@ pub async fn run(args: Args) -> Outcome {
         output::note(&seed.verdict());
         seed::apply(seed, &home).map_err(|error| files_failed(&error))?;
     }
-    if let Some(site) = &site {
-        for agent in site.agents() {
-            site.refresh_env(agent)?;
-        }
-    }
     units::write(&plan)
         .and_then(|()| units::prepare(&home))
         .map_err(|error| Failure::of(Code::Failure, &error))?;
     drop(alone);
-    steps::carry_out(&systemd, &wanted).await
+    let site = site.map(Arc::new);
+    if let Some(site) = &site {
+        site.prepare(&site.agents().collect::<Vec<_>>()).await?;
+    }
+    steps::carry_out(&systemd, &wanted, site).await
 }
 
 pub(crate) fn programs(told: Option<&Path>) -> Result<PathBuf, Failure> {

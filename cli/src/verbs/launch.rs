@@ -242,7 +242,7 @@ fn shared(launch: &Launch) -> Vec<(String, String)> {
 
 /// True where a launch by this user would find the runtime.
 pub(super) fn has_runtime(runtime: &str) -> bool {
-    let path = environment::search_path(&|name| std::env::var(name).ok(), None, Path::is_dir);
+    let path = environment::search_path(&|name| std::env::var(name).ok(), None, Some(runtime), Path::exists);
     found(runtime, &path)
 }
 

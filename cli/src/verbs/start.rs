@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use fleet_framework::agents::changing;
 use fleet_framework::units::agent_unit;
 
 use crate::complete;
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::Site;
 use crate::lifecycle::keeper::{Act, Keeper, each};
-use crate::lifecycle::{Site, files_failed};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -28,25 +27,21 @@ pub async fn run(args: Args, act: Act) -> Outcome {
         return Err(Failure::new(Code::NoSuch, "the roster has no agent for this host")
             .next("fleet add NAME --runtime claude"));
     }
-    let keeper = Keeper::find().await;
+    let (keeper, why) = Keeper::look().await;
     if args.dry_run {
         let lines = agents.iter().map(|agent| {
             let unit = agent_unit(agent.name.as_str());
             match &keeper {
                 Keeper::Systemd(_) => format!("would {} {} ({unit})\n", act.verb(), agent.name),
-                Keeper::Direct { .. } => format!("would {} {} (without systemd)\n", act.verb(), agent.name),
+                Keeper::Direct => format!("would {} {} (without systemd)\n", act.verb(), agent.name),
             }
         });
         return output::data(&lines.collect::<String>());
     }
-    {
-        let _alone = changing(&site.home).map_err(|error| files_failed(&error))?;
-        for agent in agents.iter().filter(|_| act != Act::Stop) {
-            site.leave_old_socket(agent).await?;
-            site.refresh_env(agent)?;
-        }
+    if act != Act::Stop {
+        site.prepare(&agents).await?;
     }
-    if let Keeper::Direct { why } = &keeper {
+    if let Some(why) = why {
         output::note(&format!(
             "{why}: what is started is not started again should it end, unless `fleet up` runs"
         ));

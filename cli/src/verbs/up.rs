@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use fleet_adapters::systemd::Systemd;
-use fleet_framework::agents::changing;
 use fleet_framework::units::{COLLECTOR, HOLDER, HOST_SIDECAR};
 
 use super::install;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::{Act, Keeper, each, launcher};
-use crate::lifecycle::{Site, files_failed, foreground};
+use crate::lifecycle::{Site, foreground};
 use crate::output;
 
 const UP_EXAMPLES: &str = "\
@@ -46,14 +45,11 @@ const SERVICES: [&str; 3] = [HOLDER, COLLECTOR, HOST_SIDECAR];
 
 pub async fn up(args: UpArgs) -> Outcome {
     let site = Arc::new(Site::load()?);
-    let keeper = Keeper::find().await;
-    let systemd = match keeper.clone() {
+    let (keeper, why) = Keeper::look().await;
+    let systemd = match &keeper {
         Keeper::Systemd(systemd) if !args.foreground => systemd,
-        keeper => {
-            let why = match keeper {
-                Keeper::Direct { why } => why,
-                Keeper::Systemd(_) => "without systemd, as asked".to_owned(),
-            };
+        _ => {
+            let why = why.unwrap_or_else(|| "without systemd, as asked".to_owned());
             if args.dry_run {
                 return output::data(&listing(&site, "would supervise, in the foreground"));
             }
@@ -68,16 +64,11 @@ pub async fn up(args: UpArgs) -> Outcome {
     if args.dry_run {
         return output::data(&listing(&site, "would start"));
     }
-    {
-        let _alone = changing(&site.home).map_err(|error| files_failed(&error))?;
-        for agent in site.agents() {
-            site.refresh_env(agent)?;
-        }
-    }
+    let agents: Vec<_> = site.agents().collect();
+    site.prepare(&agents).await?;
     for unit in SERVICES {
         systemd.start(unit).await.map_err(|error| Failure::of(Code::Failure, &error))?;
     }
-    let agents: Vec<_> = site.agents().collect();
     each(&site, &keeper, Act::Start, &agents).await.outcome(Act::Start)?;
     output::note("all is up. See it: fleet ps");
     Ok(())

@@ -9,6 +9,7 @@ use fleet_adapters::tmux::Server;
 use fleet_domain::diff;
 use fleet_domain::readiness::State;
 use fleet_domain::roster::Agent;
+use fleet_domain::time::humanize;
 use fleet_framework::agents::changing;
 use fleet_framework::home::shown;
 use fleet_framework::units::{self, HOLDER, PlannedFile, Status};
@@ -121,7 +122,7 @@ fn environments(site: Option<&Site>) -> Result<Vec<String>, Failure> {
     let Some(site) = site else { return Ok(Vec::new()) };
     let mut names = Vec::new();
     for agent in site.agents() {
-        if !site.env_differences(agent)?.is_empty() {
+        if site.moves_from(agent)?.is_none() && !site.env_differences(agent)?.is_empty() {
             names.push(agent.name.to_string());
         }
     }
@@ -144,7 +145,10 @@ async fn apply(
         }
         if let Some(site) = site {
             for agent in site.agents().filter(|agent| home.agent_env(agent.name.as_str()).exists()) {
-                site.refresh_env(agent)?;
+                // One that is to move runs where its file says until it is restarted.
+                if site.moves_from(agent)?.is_none() {
+                    site.refresh_env(agent)?;
+                }
             }
         }
         units::write(units).map_err(|error| files_failed(&error))?;
@@ -222,6 +226,7 @@ async fn relaunch(site: &Arc<Site>, names: &[String], drain: Duration, global: &
             left.push(agent.name.to_string());
             continue;
         }
+        site.prepare(&[agent]).await?;
         match keeper.act(site, Act::Restart, agent).await {
             Ok(()) => output::note(&format!("{:<10}{}", "restarted", agent.name)),
             Err(error) => {
@@ -241,6 +246,7 @@ async fn relaunch(site: &Arc<Site>, names: &[String], drain: Duration, global: &
 async fn drained(agent: &Agent, limit: Duration, global: &Global) -> Result<bool, Failure> {
     let at = global.address()?;
     let until = Instant::now() + limit;
+    let mut told = false;
     loop {
         let snapshot = source::gather(&at).await?;
         let state =
@@ -250,6 +256,9 @@ async fn drained(agent: &Agent, limit: Duration, global: &Global) -> Result<bool
         }
         if Instant::now() >= until {
             return Ok(false);
+        }
+        if !std::mem::replace(&mut told, true) {
+            output::note(&format!("{:<10}{}: it works; at most {}", "waits", agent.name, humanize(limit)));
         }
         sleep(LOOK_AGAIN).await;
     }

@@ -169,14 +169,14 @@ async fn tried(
 async fn start(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String> {
     match keeper {
         Keeper::Systemd(systemd) => said(systemd.start(&agent_unit(name)).await),
-        Keeper::Direct { .. } => launcher(site, name, &["launch", name]).await,
+        Keeper::Direct => launcher(site, name, &["launch", name]).await,
     }
 }
 
 async fn restart(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String> {
     match keeper {
         Keeper::Systemd(systemd) => said(systemd.restart(&agent_unit(name)).await),
-        Keeper::Direct { .. } => {
+        Keeper::Direct => {
             launcher(site, name, &["launch", "--stop", name]).await?;
             launcher(site, name, &["launch", name]).await
         }
@@ -186,7 +186,7 @@ async fn restart(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String>
 async fn stop(site: &Site, keeper: &Keeper, name: &str) -> Result<(), String> {
     match keeper {
         Keeper::Systemd(systemd) => said(systemd.stop(&agent_unit(name)).await),
-        Keeper::Direct { .. } => launcher(site, name, &["launch", "--stop", name]).await,
+        Keeper::Direct => launcher(site, name, &["launch", "--stop", name]).await,
     }
 }
 

@@ -167,7 +167,7 @@ impl FleetService for Says {
         let (send, receive) = mpsc::channel(64);
         for transition in &self.transitions {
             if agent.is_empty() || transition.key.as_ref().is_some_and(|key| key.session == agent) {
-                let event = pb::EventsResponse { transition: Some(transition.clone()) };
+                let event = pb::EventsResponse { transition: Some(transition.clone()), mass_death: None };
                 send.try_send(Ok(event)).map_err(|_| Status::internal("full"))?;
             }
         }

@@ -172,6 +172,8 @@ metrics! {
         "1 while the host-wide sidecar's stream is connected, else 0.";
     HOST_SKEW: Gauge "fleet_host_clock_skew" SECONDS, ["tenant", "host"],
         "The sidecar's wall clock minus the collector's.";
+    MASS_DEATH: Counter "fleet_mass_deaths" Some("events"), ["tenant", "host"],
+        "How often many agents of the host ended at the same moment.";
     SIDECAR_INFO: Gauge "fleet_sidecar_info" NONE, ["tenant", "host", "agent", "version"],
         "Always 1. One series for each connected sidecar; agent is empty for the host-wide one.";
     SIDECAR_DROPPED: Counter "fleet_sidecar_dropped" Some("records"), ["tenant", "host", "reason"],

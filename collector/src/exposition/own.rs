@@ -81,6 +81,10 @@ fn hosts(encoder: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Resul
             family.write(&[host.tenant.as_str(), host.host.as_str()], seconds(skew))?;
         }
     }
+    let mut family = Family::begin(encoder, &catalogue::MASS_DEATH)?;
+    for host in &snapshot.hosts {
+        family.write(&[host.tenant.as_str(), host.host.as_str()], Value::Whole(host.mass_deaths))?;
+    }
     Ok(())
 }
 

@@ -135,6 +135,8 @@ pub struct HostMeter {
     pub up: bool,
     /// The sidecar's wall clock minus ours, in milliseconds.
     pub skew_ms: Option<i64>,
+    /// How often many of its agents ended at once.
+    pub mass_deaths: u64,
 }
 
 impl Hub {
@@ -216,16 +218,20 @@ impl Hub {
         let state = self.budget.state(None, false, now.wall);
         let decisions = self.budget.decisions();
         let told = state.overview.configured || !decisions.is_empty() || !state.file_error.is_empty();
-        let mut seen: BTreeMap<(&TenantId, &HostId), bool> =
-            self.fleet.hosts().map(|(tenant, host, known)| ((tenant, host), known.up)).collect();
+        let mut seen: BTreeMap<(&TenantId, &HostId), (bool, u64)> = self
+            .fleet
+            .hosts()
+            .map(|(tenant, host, known)| ((tenant, host), (known.up, known.mass_deaths)))
+            .collect();
         for host in self.streams.hosts() {
             seen.entry(host).or_default();
         }
-        let hosts = seen.into_iter().map(|((tenant, host), up)| HostMeter {
+        let hosts = seen.into_iter().map(|((tenant, host), (up, mass_deaths))| HostMeter {
             tenant: tenant.clone(),
             host: host.clone(),
             up,
             skew_ms: self.streams.skew(tenant, host),
+            mass_deaths,
         });
         Snapshot {
             at: now.wall,

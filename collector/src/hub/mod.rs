@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleet_domain::budget::gate::Rostered;
-use fleet_domain::fleet::{Effect, Event, Fleet, ReporterId, Transition};
+use fleet_domain::fleet::{Effect, Event, Fleet, Happening, MassEnd, ReporterId, Transition};
 use fleet_domain::limits::Reading;
 use fleet_domain::observation::RosterEntry;
 use fleet_domain::observation::{HostPlanes, Observation};
@@ -61,6 +61,10 @@ pub enum Input {
     Planes {
         reporter: ReporterId,
         planes: HostPlanes,
+    },
+    MassEnd {
+        reporter: ReporterId,
+        told: MassEnd,
     },
     SidecarDropped {
         reporter: ReporterId,
@@ -158,6 +162,7 @@ impl Hub {
                 self.apply(Event::Planes { reporter, planes }, now);
                 self.budget.rostered(self.rosters(), now.wall);
             }
+            Input::MassEnd { reporter, told } => self.apply(Event::MassDied { reporter, told }, now),
             Input::SidecarDropped { reporter, reason, count } => {
                 self.streams.dropped(reporter, reason, count);
             }
@@ -238,7 +243,12 @@ impl Hub {
             match effect {
                 Effect::Transition(transition) => {
                     self.limit_hit(&transition, now);
-                    self.tell(transition);
+                    self.tell(Happening::Transition(transition));
+                }
+                Effect::MassDeath(death) => {
+                    let (agents, host) = (death.end.agents.len(), &death.host);
+                    tracing::warn!("{agents} agents of {host} ended at once");
+                    self.tell(Happening::MassDeath(death));
                 }
                 Effect::Changed { key, .. } => {
                     if self.readers.has_watchers() {
@@ -255,9 +265,9 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, transition: Transition) {
+    fn tell(&mut self, what: Happening) {
         self.last_seq += 1;
-        let numbered = Numbered { seq: self.last_seq, transition };
+        let numbered = Numbered { seq: self.last_seq, what };
         for _ in 0..self.readers.tell(&numbered) {
             self.meters.drop_one(Dropped::Reader);
         }

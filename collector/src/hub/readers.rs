@@ -173,8 +173,7 @@ impl Readers {
     pub(super) fn tell(&mut self, numbered: &Numbered) -> usize {
         let mut cut = 0;
         self.followers.retain(|follower| {
-            let key = &numbered.transition.key;
-            if follower.whose.as_ref().is_some_and(|whose| !whose.covers(key)) {
+            if follower.whose.as_ref().is_some_and(|whose| !whose.covers(&numbered.what)) {
                 return true;
             }
             match send_all(&follower.transitions, [numbered.clone()]) {

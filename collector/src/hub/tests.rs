@@ -25,6 +25,11 @@ fn observe(hub: &mut Hub, session: &str, state: NativeState, at: i64) {
     hub.step(Input::Observed { reporter: R, observation: seen(session, state) }, now(at));
 }
 
+fn moved(numbered: &Numbered) -> &Transition {
+    let Happening::Transition(transition) = &numbered.what else { panic!("{numbered:?}") };
+    transition
+}
+
 fn ask<T>(hub: &mut Hub, at: i64, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> T {
     let (reply, mut answer) = oneshot::channel();
     hub.answer(ask(reply), now(at));
@@ -36,6 +41,22 @@ fn dropped(meters: &Meters, wanted: Dropped) -> u64 {
 }
 
 #[test]
+fn many_deaths_are_one_event_and_one_count() {
+    let (mut hub, _, mut sink) = connected();
+    let told = MassEnd { agents: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], apart: None };
+    hub.step(Input::MassEnd { reporter: R, told: told.clone() }, now(5));
+    let Happening::MassDeath(death) = sink.try_recv().unwrap().what else { panic!("no death of many") };
+    assert_eq!((death.end, death.at), (told.clone(), now(5).wall));
+    let hosts = |hub: &Hub| hub.fleet.hosts().map(|(_, _, host)| host.mass_deaths).collect::<Vec<_>>();
+    assert_eq!(hosts(&hub), [1]);
+    // Beside one agent nobody knows of the others.
+    let other = ReporterId(2);
+    hub.step(Input::Connected { reporter: other, hello: hello(Vantage::Agent, "a") }, now(6));
+    hub.step(Input::MassEnd { reporter: other, told }, now(7));
+    assert_eq!(hosts(&hub), [1]);
+}
+
+#[test]
 fn transitions_go_to_the_store_numbered_on_from_the_last_one() {
     let (mut hub, _, mut sink) = hub(Loaded { agents: Vec::new(), last_seq: 41, ..Loaded::default() }, 8);
     hub.step(Input::Connected { reporter: R, hello: hello(Vantage::Host, "") }, now(0));
@@ -43,7 +64,7 @@ fn transitions_go_to_the_store_numbered_on_from_the_last_one() {
     observe(&mut hub, "a", NativeState::Busy, 2);
     observe(&mut hub, "a", NativeState::TurnEnded, 3);
     let told: Vec<(u64, State)> = std::iter::from_fn(|| sink.try_recv().ok())
-        .map(|numbered| (numbered.seq, numbered.transition.to))
+        .map(|numbered| (numbered.seq, moved(&numbered).to))
         .collect();
     assert_eq!(told, [(42, State::Working), (43, State::Available)]);
     let listing = ask(&mut hub, 4, |reply| Ask::List { day: Day::Local, reply });
@@ -69,7 +90,7 @@ fn silence_is_settled_before_a_question_is_answered() {
     sink.try_recv().unwrap();
     let listing = ask(&mut hub, 60_000, |reply| Ask::List { day: Day::Local, reply });
     assert_eq!(listing.agents[0].state, State::Stale);
-    assert_eq!(sink.try_recv().unwrap().transition.to, State::Stale);
+    assert_eq!(moved(&sink.try_recv().unwrap()).to, State::Stale);
 }
 
 #[test]
@@ -173,7 +194,7 @@ fn a_follower_hears_its_own_agent_from_now_on_until_it_is_too_slow() {
     observe(&mut hub, "b", NativeState::Busy, 3);
     observe(&mut hub, "a", NativeState::TurnEnded, 4);
     let numbered = follow.transitions.try_recv().unwrap();
-    assert_eq!((numbered.seq, numbered.transition.key.session.as_str()), (3, "a"));
+    assert_eq!((numbered.seq, moved(&numbered).key.session.as_str()), (3, "a"));
     for n in 0..=FOLLOW_QUEUE as i64 {
         let state = if n % 2 == 0 { NativeState::Busy } else { NativeState::TurnEnded };
         observe(&mut hub, "a", state, 5 + n);

@@ -191,6 +191,7 @@ impl Stream {
                 self.tell(|reporter| Input::Observed { reporter, observation }).await?;
             }
             Report::Planes(planes) => self.tell(|reporter| Input::Planes { reporter, planes }).await?,
+            Report::MassEnd(told) => self.tell(|reporter| Input::MassEnd { reporter, told }).await?,
             Report::Dropped { reason, count } => {
                 self.tell(|reporter| Input::SidecarDropped { reporter, reason, count }).await?;
             }

@@ -1,9 +1,9 @@
-//! Transitions: those of the past from the store, by pages, then those to come from the hub, without a gap or a repeat
+//! What happened: transitions and what is of a whole host, those of the past from the store, by pages, then those to come from the hub, without a gap or a repeat
 //! between the two.
 
 use fleet_domain::Wall;
 use fleet_domain::fleet::Unresolved;
-use fleet_proto::convert::transition_to_pb;
+use fleet_proto::convert::happening_to_pb;
 use fleet_proto::pb;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
@@ -108,7 +108,7 @@ async fn whose(query: &Query, name: &str, past: &Past) -> Result<Option<Whose>, 
 }
 
 fn response(numbered: &Numbered) -> pb::EventsResponse {
-    pb::EventsResponse { transition: Some(transition_to_pb(&numbered.transition)) }
+    happening_to_pb(&numbered.what)
 }
 
 fn unavailable(error: Unavailable) -> Status {

@@ -123,7 +123,7 @@ enum Wake {
     Retry,
     Question(Option<Question>),
     Usage(Option<UsageJob>),
-    Transition(Option<Numbered>),
+    Happened(Option<Numbered>),
     Window(Option<WindowWrite>),
     Budget(Option<BudgetJob>),
     Prune,
@@ -140,7 +140,7 @@ impl Actor {
                 Wake::Prune => self.prune(),
                 Wake::End => self.end(),
                 Wake::Usage(None) => self.usage = None,
-                Wake::Transition(None) => self.transitions = None,
+                Wake::Happened(None) => self.transitions = None,
                 Wake::Question(None) => self.questions = None,
                 Wake::Window(None) => self.windows = None,
                 Wake::Budget(None) => self.budget = None,
@@ -160,8 +160,8 @@ impl Actor {
                     self.take(job);
                     self.flush_if_well().await;
                 }
-                Wake::Transition(Some(numbered)) => {
-                    self.keep(Write::Transition(numbered));
+                Wake::Happened(Some(numbered)) => {
+                    self.keep(Write::Happened(numbered));
                     self.flush_if_well().await;
                 }
                 Wake::Question(Some(question)) => {
@@ -192,7 +192,7 @@ impl Actor {
             biased;
             () = sleep_until(retry.unwrap_or_else(tokio::time::Instant::now)), if retry.is_some() => Wake::Retry,
             question = receive(&mut self.questions) => Wake::Question(question),
-            numbered = receive(&mut self.transitions), if room => Wake::Transition(numbered),
+            numbered = receive(&mut self.transitions), if room => Wake::Happened(numbered),
             window = receive(&mut self.windows), if room => Wake::Window(window),
             job = receive(&mut self.budget), if room => Wake::Budget(job),
             job = receive(&mut self.usage), if room => Wake::Usage(job),
@@ -205,7 +205,7 @@ impl Actor {
     fn collect(&mut self) {
         while self.rows < MAX_ROWS {
             if let Some(numbered) = self.transitions.as_mut().and_then(|queue| queue.try_recv().ok()) {
-                self.keep(Write::Transition(numbered));
+                self.keep(Write::Happened(numbered));
             } else if let Some(window) = self.windows.as_mut().and_then(|queue| queue.try_recv().ok()) {
                 self.keep(Write::Window(window));
             } else if let Some(job) = self.budget.as_mut().and_then(|queue| queue.try_recv().ok()) {
@@ -363,8 +363,7 @@ impl Actor {
     async fn close(mut self) {
         self.flush().await;
         if !self.writes.is_empty() {
-            let transitions =
-                self.writes.iter().filter(|write| matches!(write, Write::Transition(_))).count();
+            let transitions = self.writes.iter().filter(|write| matches!(write, Write::Happened(_))).count();
             tracing::error!(
                 transitions,
                 "the store is closed before it works again: transitions are lost, usage is sent anew"

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::fleet::{Happening, MassDeath, MassEnd, Restored, Transition};
 use fleet_domain::ids::{RuntimeName, SessionId};
 use fleet_domain::limits::{Reading, Source as LimitSource, WindowName};
 use fleet_domain::observation::Source;
@@ -33,6 +33,7 @@ pub(crate) fn conformance<S: Store>(fresh: impl Fn() -> Box<dyn Fn() -> S>) {
     only_the_last_day_is_recent(&*fresh());
     transitions_keep_order_standing_and_counts(&*fresh());
     transitions_are_found_by_agent_time_and_number(&*fresh());
+    deaths_of_many_stand_among_the_transitions(&*fresh());
     windows_survive_and_the_newest_replaces(&*fresh());
     what_was_spent_is_a_counter_that_no_later_price_moves(&*fresh());
     pruning_keeps_what_is_needed(&*fresh());
@@ -288,9 +289,9 @@ pub(crate) fn transition(seq: u64, session: &str, from: Option<State>, to: State
         until: None,
     });
     let reason = format!("because {seq}");
-    Write::Transition(Numbered {
+    Write::Happened(Numbered {
         seq,
-        transition: Transition {
+        what: Happening::Transition(Transition {
             key: key(session),
             at: Wall(at),
             since: Wall(at - 1),
@@ -299,7 +300,7 @@ pub(crate) fn transition(seq: u64, session: &str, from: Option<State>, to: State
             kind,
             reason,
             evidence: evidence.into_iter().collect(),
-        },
+        }),
     })
 }
 
@@ -332,6 +333,42 @@ fn numbers(found: &[Numbered]) -> Vec<u64> {
     found.iter().map(|numbered| numbered.seq).collect()
 }
 
+fn deaths_of_many_stand_among_the_transitions<S: Store>(open: &dyn Fn() -> S) {
+    let death = |seq, at, agents: &[&str], apart: Option<u64>| {
+        let end = MassEnd {
+            agents: agents.iter().map(|&name| name.to_owned()).collect(),
+            apart: apart.map(Duration::from_millis),
+        };
+        let AgentKey { tenant, host, .. } = key("a");
+        let what = Happening::MassDeath(MassDeath { tenant, host, at: Wall(at), end });
+        Numbered { seq, what }
+    };
+    let (first, second) = (death(3, T + 3, &["a", "b", "c"], Some(1000)), death(5, T + 5, &["b", "d"], None));
+    let mut store = open();
+    let one = |seq, name| transition(seq, name, Some(State::Working), State::Dead, T + seq as i64);
+    let writes = [
+        one(1, "a"),
+        one(2, "b"),
+        Write::Happened(first.clone()),
+        one(4, "e"),
+        Write::Happened(second.clone()),
+    ];
+    store.commit(&writes).unwrap();
+    drop(store);
+    let mut store = open();
+    assert_eq!(store.load(Wall(T + 9)).unwrap().last_seq, 5, "numbers are not given twice");
+    let all = Past { since: Wall(0), up_to: u64::MAX, whose: None };
+    let found = store.transitions(&all, 0, 10).unwrap();
+    assert_eq!(numbers(&found), [1, 2, 3, 4, 5]);
+    assert_eq!((&found[2], &found[4]), (&first, &second));
+    assert_eq!(numbers(&store.transitions(&all, 1, 2).unwrap()), [2, 3]);
+    let of = |whose| Past { whose: Some(whose), ..all.clone() };
+    assert_eq!(numbers(&store.transitions(&of(Whose::Agent(key("a"))), 0, 10).unwrap()), [1, 3]);
+    assert_eq!(numbers(&store.transitions(&of(Whose::Session("d".to_owned())), 0, 10).unwrap()), [5]);
+    store.prune(Wall(T + 4).plus(KEEP_TRANSITIONS)).unwrap();
+    assert!(!numbers(&store.transitions(&all, 0, 10).unwrap()).contains(&3));
+}
+
 fn transitions_are_found_by_agent_time_and_number<S: Store>(open: &dyn Fn() -> S) {
     let mut store = open();
     let names = ["a", "b", "a", "b", "a"];
@@ -343,7 +380,7 @@ fn transitions_are_found_by_agent_time_and_number<S: Store>(open: &dyn Fn() -> S
     let all = Past { since: Wall(0), up_to: u64::MAX, whose: None };
     let found = store.transitions(&all, 0, 10).unwrap();
     assert_eq!(numbers(&found), [1, 2, 3, 4, 5]);
-    let told = &found[0].transition;
+    let Happening::Transition(told) = &found[0].what else { panic!("{found:?}") };
     assert_eq!(
         (told.since, told.reason.as_str(), told.evidence[0].line.as_str()),
         (Wall(T), "because 1", "Allow? 1. Yes")

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleet_domain::budget::amount::Used;
-use fleet_domain::fleet::{Restored, Transition};
+use fleet_domain::fleet::{Happening, MassDeath, Restored};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::Table;
 use fleet_domain::report::{Question, Report};
@@ -95,7 +95,7 @@ pub struct SourceKey {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     Usage(UsageWrite),
-    Transition(Numbered),
+    Happened(Numbered),
     Window(WindowWrite),
     Budget(BudgetWrite),
     Auxiliary(AuxiliaryWrite),
@@ -226,11 +226,11 @@ pub struct Spent {
     pub used: Used,
 }
 
-/// A transition with its place in the order of all.
+/// What happened, with its place in the order of all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numbered {
     pub seq: u64,
-    pub transition: Transition,
+    pub what: Happening,
 }
 
 /// What responses cost by the prices of the time at which they were booked; also a difference of it.
@@ -300,10 +300,14 @@ pub enum Whose {
 }
 
 impl Whose {
-    pub fn covers(&self, key: &AgentKey) -> bool {
-        match self {
-            Self::Agent(agent) => agent == key,
-            Self::Session(session) => *session == key.session,
+    pub fn covers(&self, what: &Happening) -> bool {
+        match (self, what) {
+            (Self::Agent(agent), Happening::Transition(transition)) => *agent == transition.key,
+            (Self::Session(session), Happening::Transition(transition)) => *session == transition.key.session,
+            (Self::Agent(agent), Happening::MassDeath(MassDeath { tenant, host, end, .. })) => {
+                agent.tenant == *tenant && agent.host == *host && end.agents.contains(&agent.session)
+            }
+            (Self::Session(session), Happening::MassDeath(death)) => death.end.agents.contains(session),
         }
     }
 }

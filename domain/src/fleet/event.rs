@@ -1,6 +1,7 @@
 //! What the fleet takes in and what follows from it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::ids::{AgentKey, HostId, TenantId};
 use crate::observation::{HostPlanes, Observation, Vantage};
@@ -33,6 +34,11 @@ pub enum Event {
         reporter: ReporterId,
         planes: HostPlanes,
     },
+    /// So many agents ended at the same moment that the cause is in none of them.
+    MassDied {
+        reporter: ReporterId,
+        told: MassEnd,
+    },
     /// Usage that the store has taken in.
     Used {
         key: AgentKey,
@@ -57,8 +63,34 @@ pub struct Restored {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     Transition(Transition),
+    MassDeath(MassDeath),
     Changed { key: AgentKey, generation: u64 },
     Removed { key: AgentKey, generation: u64 },
+}
+
+/// Who ended together, as the host's keeper tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MassEnd {
+    /// Names from the roster, each once.
+    pub agents: Vec<String>,
+    /// They are started again one after the other, so far apart; `None` where nobody starts them.
+    pub apart: Option<Duration>,
+}
+
+/// Many agents of one host that ended at once: one event, beside the change of state of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MassDeath {
+    pub tenant: TenantId,
+    pub host: HostId,
+    pub at: Wall,
+    pub end: MassEnd,
+}
+
+/// What readers of the past are told, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    Transition(Transition),
+    MassDeath(MassDeath),
 }
 
 /// A change of state, with what showed it.

@@ -27,7 +27,7 @@ use crate::time::{Mono, Now};
 
 use entry::{Entry, Place, Places, Standing};
 
-pub use event::{Effect, Event, ReporterId, Restored, Transition};
+pub use event::{Effect, Event, Happening, MassDeath, MassEnd, ReporterId, Restored, Transition};
 pub use resolve::{Unresolved, resolve};
 pub use row::{PaneRow, Row};
 pub use view::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine};
@@ -57,6 +57,8 @@ pub struct Host {
     pub stopped: bool,
     /// Its planes arrived, and so did every session that it had to tell of.
     pub listed: bool,
+    /// How often many of its agents ended at once.
+    pub mass_deaths: u64,
 }
 
 pub struct Fleet {
@@ -102,6 +104,14 @@ impl Fleet {
                 self.observe(reporter, observation, now, &mut effects)
             }
             Event::Planes { reporter, planes } => self.planes(reporter, planes, now, &mut effects),
+            Event::MassDied { reporter, told } => {
+                if let Some(Reporter { tenant, host, vantage: Vantage::Host }) = self.reporters.get(&reporter)
+                {
+                    let (tenant, host) = (tenant.clone(), host.clone());
+                    self.hosts.entry((tenant.clone(), host.clone())).or_default().mass_deaths += 1;
+                    effects.push(Effect::MassDeath(MassDeath { tenant, host, at: now.wall, end: told }));
+                }
+            }
             Event::Used { key, change } => {
                 if let Some(entry) = self.agents.get_mut(&key) {
                     entry.book.apply(&change, now.wall);

@@ -305,7 +305,7 @@ proptest! {
                     let effects = fleet.apply(Event::Disconnected { reporter, clean: false }, now(clock));
                     told.extend(effects.iter().filter_map(|effect| match effect {
                         Effect::Transition(t) => Some((t.key.session.clone(), t.to)),
-                        Effect::Changed { .. } | Effect::Removed { .. } => None,
+                        Effect::MassDeath(_) | Effect::Changed { .. } | Effect::Removed { .. } => None,
                     }));
                     reporter = ReporterId(reporter.0 + 1);
                     connect(&mut fleet, reporter, Vantage::Host, clock);
@@ -324,7 +324,7 @@ proptest! {
                         prop_assert!(t.from != Some(t.to) || t.kind.is_some());
                         told.insert(t.key.session.clone(), t.to);
                     }
-                    Effect::Changed { .. } | Effect::Removed { .. } => {}
+                    Effect::MassDeath(_) | Effect::Changed { .. } | Effect::Removed { .. } => {}
                 }
             }
             prop_assert!(changed == 0 || caused || due, "a change without a cause");

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use fleet_domain::drift::{Drift, Kind};
-use fleet_domain::fleet::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine, Transition};
+use fleet_domain::fleet::{
+    AgentView, BeatView, EvidenceView, Happening, Link, MassDeath, NextView, SignalLine, Transition,
+};
 use fleet_domain::heartbeat::Health;
 use fleet_domain::ids::{RuntimeName, SessionId};
 use fleet_domain::time::Wall;
 
-use super::Invalid;
 use super::scalar::{
     duration, key_from_pb, key_into_pb, key_to_pb, kind_from_pb, kind_to_pb, ms, name, some, source_from_pb,
     source_to_pb, state_from_pb, state_to_pb, status_from_pb, status_to_pb,
 };
 use super::usage::{tokens_from_pb, tokens_to_pb};
+use super::{Invalid, mass_end_to_pb};
 use crate::pb;
 
 /// `detailed` adds the signals, which only a reader of one agent wants.
@@ -193,6 +195,23 @@ pub fn agent_from_pb(agent: pb::Agent) -> Result<AgentView, Invalid> {
             .collect(),
         generation: agent.generation,
     })
+}
+
+pub fn happening_to_pb(happening: &Happening) -> pb::EventsResponse {
+    match happening {
+        Happening::Transition(transition) => {
+            pb::EventsResponse { transition: Some(transition_to_pb(transition)), mass_death: None }
+        }
+        Happening::MassDeath(MassDeath { tenant, host, at, end }) => {
+            let mass_death = pb::MassDeath {
+                tenant_id: tenant.to_string(),
+                host: host.to_string(),
+                at_unix_ms: at.0,
+                end: Some(mass_end_to_pb(end)),
+            };
+            pb::EventsResponse { transition: None, mass_death: Some(mass_death) }
+        }
+    }
 }
 
 pub fn transition_to_pb(transition: &Transition) -> pb::Transition {

@@ -12,7 +12,7 @@ mod scalar;
 mod usage;
 mod usage_report;
 
-pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, transition_to_pb};
+pub use agent::{agent_from_pb, agent_into_pb, agent_to_pb, happening_to_pb, transition_to_pb};
 pub use budget::{
     ask_from_pb, ask_to_pb, authorization_from_pb, authorization_to_pb, setting_from_pb, setting_to_pb,
     task_from_pb, task_to_pb, verdict_from_pb, verdict_to_pb,
@@ -20,7 +20,10 @@ pub use budget::{
 pub use budget_state::{budget_from_pb, budget_to_pb, window_from_pb, window_to_pb};
 pub use limits::{readings_from_pb, readings_to_pb, standings_from_pb, standings_to_pb};
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
-pub use report::{Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, report_from_pb, report_to_pb};
+pub use report::{
+    Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, mass_end_from_pb, mass_end_to_pb,
+    report_from_pb, report_to_pb,
+};
 pub use row::listing_bytes;
 pub use scalar::{
     key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,

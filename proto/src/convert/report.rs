@@ -1,6 +1,9 @@
 //! The messages of a Report stream, as values: who reports, what it says, and what it is answered.
 
-use fleet_domain::ids::{HostId, RuntimeName, SocketName, TenantId};
+use std::time::Duration;
+
+use fleet_domain::fleet::{MAX_SESSIONS_PER_HOST, MassEnd};
+use fleet_domain::ids::{AgentName, HostId, RuntimeName, SocketName, TenantId};
 use fleet_domain::limits::Reading;
 use fleet_domain::observation::{HostPlanes, Observation, Vantage};
 use fleet_domain::text;
@@ -43,6 +46,8 @@ pub enum Report {
     Usage(UsageBatch),
     /// Windows of accounts that a runtime told of.
     Limits(Vec<Reading>),
+    /// Many agents ended at once.
+    MassEnd(MassEnd),
     /// Where to go on in this source?
     CursorQuery {
         source: String,
@@ -92,6 +97,7 @@ pub fn report_from_pb(request: &pb::ReportRequest) -> Result<(Option<Origin>, Re
         Message::Planes(planes) => Report::Planes(planes_from_pb(planes)?),
         Message::Usage(batch) => Report::Usage(batch_from_pb(batch)?),
         Message::Limits(limits) => Report::Limits(readings_from_pb(limits)?),
+        Message::MassEnd(end) => Report::MassEnd(mass_end_from_pb(end)?),
         Message::CursorQuery(query) => Report::CursorQuery { source: source(&query.source)? },
         Message::NativeEvent(_) => Report::NativeEvent,
         Message::Receipt(_) => Report::Receipt,
@@ -112,6 +118,7 @@ pub fn report_to_pb(report: &Report) -> pb::ReportRequest {
         Report::Planes(planes) => Some(Message::Planes(planes_to_pb(planes))),
         Report::Usage(batch) => Some(Message::Usage(batch_to_pb(batch))),
         Report::Limits(readings) => Some(Message::Limits(readings_to_pb(readings))),
+        Report::MassEnd(end) => Some(Message::MassEnd(mass_end_to_pb(end))),
         Report::CursorQuery { source } => {
             Some(Message::CursorQuery(pb::CursorQuery { source: source.clone() }))
         }
@@ -122,6 +129,29 @@ pub fn report_to_pb(report: &Report) -> pb::ReportRequest {
         Report::NativeEvent | Report::Receipt => None,
     };
     pb::ReportRequest { origin: None, message }
+}
+
+pub fn mass_end_from_pb(end: &pb::MassEnd) -> Result<MassEnd, Invalid> {
+    const FIELD: &str = "mass_end.agents";
+    bounded(FIELD, end.agents.len(), MAX_SESSIONS_PER_HOST)?;
+    let name = |name: &String| AgentName::parse(name).map(|name| name.to_string());
+    let mut agents: Vec<String> = end
+        .agents
+        .iter()
+        .map(name)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Invalid::Bad { field: FIELD, why: error.to_string() })?;
+    agents.sort();
+    agents.dedup();
+    if agents.is_empty() {
+        return Err(Invalid::Missing(FIELD));
+    }
+    Ok(MassEnd { agents, apart: end.apart_ms.map(Duration::from_millis) })
+}
+
+pub fn mass_end_to_pb(end: &MassEnd) -> pb::MassEnd {
+    let apart_ms = end.apart.map(|apart| u64::try_from(apart.as_millis()).unwrap_or(u64::MAX));
+    pb::MassEnd { agents: end.agents.clone(), apart_ms }
 }
 
 fn hello_from_pb(hello: &pb::Hello) -> Result<Hello, Invalid> {

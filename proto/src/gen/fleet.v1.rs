@@ -821,7 +821,10 @@ pub struct ReportRequest {
     /// Whose report this is, where one stream carries several hosts; absent means the Hello's.
     #[prost(message, optional, tag = "1")]
     pub origin: ::core::option::Option<Origin>,
-    #[prost(oneof = "report_request::Message", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(
+        oneof = "report_request::Message",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
     pub message: ::core::option::Option<report_request::Message>,
 }
 /// Nested message and enum types in `ReportRequest`.
@@ -849,7 +852,19 @@ pub mod report_request {
         Goodbye(super::Goodbye),
         #[prost(message, tag = "11")]
         Limits(super::LimitReadings),
+        #[prost(message, tag = "12")]
+        MassEnd(super::MassEnd),
     }
+}
+/// So many agents of the host ended at the same moment that the cause is in none of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MassEnd {
+    /// Names from the roster.
+    #[prost(string, repeated, tag = "1")]
+    pub agents: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// They are started again one after the other, so far apart; absent where nobody starts them.
+    #[prost(uint64, optional, tag = "2")]
+    pub apart_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Origin {
@@ -1522,10 +1537,25 @@ pub struct EventsRequest {
     #[prost(bool, tag = "4")]
     pub follow: bool,
 }
+/// One of them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsResponse {
     #[prost(message, optional, tag = "1")]
     pub transition: ::core::option::Option<Transition>,
+    #[prost(message, optional, tag = "2")]
+    pub mass_death: ::core::option::Option<MassDeath>,
+}
+/// Many agents of one host that ended at once: one event, beside the transition of each.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MassDeath {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(int64, tag = "3")]
+    pub at_unix_ms: i64,
+    #[prost(message, optional, tag = "4")]
+    pub end: ::core::option::Option<MassEnd>,
 }
 /// A change of state with what showed it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -22,10 +22,11 @@ use std::time::{Duration, Instant};
 use fleet_adapters::files::{Changed, Files};
 use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::screens::RuleBook;
+use fleet_domain::fleet::MassEnd;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
 use fleet_domain::roster::Roster;
 use fleet_domain::{RuntimeName, SocketName};
-use fleet_proto::convert::{observation_to_pb, planes_to_pb};
+use fleet_proto::convert::{mass_end_to_pb, observation_to_pb, planes_to_pb};
 use fleet_proto::pb;
 use fleet_proto::pb::report_request::Message;
 use tokio::sync::{mpsc, watch};
@@ -83,6 +84,8 @@ pub(crate) struct Watcher {
     sample: Interval,
     names: watch::Sender<Vec<String>>,
     keeper: Option<recovery::Keeper>,
+    /// Of which the collector is still to be told.
+    mass_ends: Vec<MassEnd>,
     /// Units in place that are not the shipped ones.
     units_differ: Vec<String>,
     units: mpsc::Receiver<SystemdPlane>,
@@ -151,6 +154,7 @@ impl Watcher {
             sample,
             names,
             units_differ,
+            mass_ends: Vec::new(),
             keeper,
             units,
             petted: Instant::now(),
@@ -231,7 +235,11 @@ impl Watcher {
 
     /// Something waits for room in the queue to the collector.
     fn pending(&self) -> bool {
-        self.link.is_some() && (self.planes_to_send() || !self.due.is_empty() || self.limits.has_news())
+        self.link.is_some()
+            && (self.planes_to_send()
+                || !self.due.is_empty()
+                || !self.mass_ends.is_empty()
+                || self.limits.has_news())
     }
 
     /// The planes are due and may go: only the host's sidecar tells them, and after the sessions, so that a roster's
@@ -280,6 +288,12 @@ impl Watcher {
                 return;
             }
             self.planes_due = false;
+        }
+        while let Some(end) = self.mass_ends.first() {
+            if link.try_send(message(Message::MassEnd(mass_end_to_pb(end)))).is_err() {
+                return;
+            }
+            self.mass_ends.remove(0);
         }
         while self.sources.pump(link, &mut self.limits) && link.capacity() >= 8 {}
         self.limits.flush(link);

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use fleet_adapters::systemd::{Systemd, SystemdError};
 use fleet_domain::Mono;
 use fleet_domain::drift::Deviation;
+use fleet_domain::fleet::MassEnd;
 use fleet_domain::observation::{Pane, RosterEntry, SocketState};
 use fleet_domain::recovery::{Effect, Policy, Recovery};
 use fleet_domain::roster::Roster;
 use fleet_framework::Home;
-use fleet_framework::agents::{quarantine, release, why_quarantined};
+use fleet_framework::agents::{quarantine, release};
 use fleet_framework::deviations;
 use fleet_framework::units::{HOLDER, agent_unit};
 use tokio::sync::mpsc;
@@ -24,6 +25,9 @@ const FOUND_BY: Duration = Duration::from_secs(12);
 const GONE_BY: Duration = Duration::from_secs(2);
 /// How often the agents' files are compared with the roster; a change of the roster does it at once.
 const COMPARE: Duration = Duration::from_secs(30);
+
+/// Ends of many that wait for a collector; more of them would say nothing new.
+const MAX_UNTOLD: usize = 16;
 
 /// A start that failed: whose, and why.
 type Failed = (String, String);
@@ -88,7 +92,7 @@ impl Watcher {
         let mut released = false;
         for entry in &self.planes.roster.agents {
             let name = entry.name.as_str();
-            let noted = why_quarantined_if(&self.config.home, name, keeper.recovery.is_quarantined(name));
+            let noted = self.config.home.quarantined(name).exists();
             match (keeper.recovery.is_quarantined(name), noted) {
                 // Somebody took the note away: it gets its chances anew.
                 (true, false) => keeper.recovery.forget(name),
@@ -179,6 +183,10 @@ impl Watcher {
                     names.len(),
                     names.join(", ")
                 );
+                let apart = self.config.recovery.map(|policy| policy.apart);
+                if self.mass_ends.len() < MAX_UNTOLD {
+                    self.mass_ends.push(MassEnd { agents: names, apart });
+                }
             }
         }
     }
@@ -210,12 +218,6 @@ impl Watcher {
 pub(super) fn units_that_differ(home: &Home) -> Vec<String> {
     let bin = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
     bin.map(|bin| deviations::units(home, &bin)).unwrap_or_default()
-}
-
-/// Whether the agent's quarantine is noted; asked of the disk only where it matters.
-fn why_quarantined_if(home: &Home, name: &str, known: bool) -> bool {
-    let path = home.quarantined(name);
-    if known { path.exists() } else { path.exists() && why_quarantined(home, name).is_some() }
 }
 
 /// As a person would; where the tmux server is gone with everything on it, its holder comes first.

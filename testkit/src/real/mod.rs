@@ -2,6 +2,7 @@
 //! dialogs or in front of them, and the session that drives it.
 
 mod codex;
+mod driven;
 mod opencode;
 mod pi;
 mod session;
@@ -15,6 +16,7 @@ use crate::claude;
 use crate::npm::{self, Pinned};
 use crate::skip::require_or_skip;
 
+pub use driven::Driven;
 pub use session::RuntimeSession;
 pub use subscribed::{Subscribed, Told};
 

@@ -17,7 +17,7 @@ use crate::tmux::PrivateTmux;
 use crate::wait::wait_until;
 
 /// Generous: the programs are large, and the machine runs other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// After this a key counts as swallowed.
 const PRESSED: Duration = Duration::from_secs(4);
 const PRESSES: usize = 4;

@@ -1,5 +1,6 @@
 //! One session on its way through the states, and what is asked of each.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -157,12 +158,14 @@ impl<'w> Lane<'w> {
         stub: &'w ModelStub,
         setup: &Setup,
     ) -> Result<Self> {
+        let _one = world.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let session = world.runtime.launch(&world.tmux, &world.home, name, stub, setup)?;
         Ok(Self::new(world, name, session, stub))
     }
 
     /// In front of whatever it shows first.
     pub(crate) fn start(world: &'w World, name: &'static str, setup: &Setup) -> Result<Self> {
+        let _one = world.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let session = world.runtime.start(&world.tmux, &world.home, name, &world.stub, setup)?;
         Ok(Self::new(world, name, session, &world.stub))
     }

@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) runtime: RealRuntime,
     pub(crate) stub: ModelStub,
     listed: Mutex<Option<(Instant, Value)>>,
+    /// Held while a program starts: a dozen at once would all be slow.
+    pub(crate) starting: Mutex<()>,
     daemons: (Daemon, Daemon),
     // Dropped last: agents end with their server, then the home goes.
     pub(crate) tmux: PrivateTmux,
@@ -93,7 +95,7 @@ impl World {
         write_roster(&home, &format!("version: 1\ntmux: {{socket_name: mosaic-fleet}}\nagents:\n{agents}"))?;
         let stub = ModelStub::start()?;
         let daemons = (collector(&home, "off")?, sidecar(&home, &["--host"])?);
-        Ok(Self { runtime, stub, listed: Mutex::default(), daemons, tmux, home })
+        Ok(Self { runtime, stub, listed: Mutex::default(), starting: Mutex::default(), daemons, tmux, home })
     }
 
     /// The agent of this name as `fleet ps --json` has it, asked after `since`.

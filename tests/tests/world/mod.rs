@@ -22,11 +22,16 @@ pub struct World {
 impl World {
     /// `None` after the skip was reported.
     pub fn new(roster: &str, socket: &'static str) -> Result<Option<Self>> {
+        let home = TestHome::new()?;
+        write_roster(&home, roster)?;
+        Self::around(home, socket)
+    }
+
+    /// The same in a home that is made already.
+    pub fn around(home: TestHome, socket: &'static str) -> Result<Option<Self>> {
         if require_or_skip("systemd user manager", UserManager::available()).is_none() {
             return Ok(None);
         }
-        let home = TestHome::new()?;
-        write_roster(&home, roster)?;
         // As a user would who has the port in use already; several tests run at a time.
         let drop_in = home.home().join(".config/systemd/user/mosaic-collector.service.d");
         std::fs::create_dir_all(&drop_in)?;
@@ -112,6 +117,51 @@ impl World {
         rows.sort();
         rows.insert(0, format!("server {}", self.tmux(&["display-message", "-p", "#{pid}"])?));
         Ok(rows)
+    }
+
+    pub fn run(&self, args: &[&str]) -> Result<Said> {
+        fleet(&self.home, args)
+    }
+
+    /// The same, which must end well.
+    pub fn well(&self, args: &[&str]) -> Result<Said> {
+        let said = self.run(args)?;
+        let log = self.manager.as_ref().map(UserManager::log).unwrap_or_default();
+        ensure!(
+            said.code == 0,
+            "fleet {args:?}: exit {}\n{}\n{}\n{log}",
+            said.code,
+            said.stdout,
+            said.stderr
+        );
+        Ok(said)
+    }
+
+    pub fn file(&self, below: &str) -> std::path::PathBuf {
+        self.home.mosaic_home().join(below)
+    }
+
+    pub fn read(&self, below: &str) -> Result<String> {
+        std::fs::read_to_string(self.file(below)).with_context(|| below.to_owned())
+    }
+
+    pub fn names(&self) -> Result<Vec<String>> {
+        let rows = self.sessions()?;
+        Ok(rows.iter().skip(1).filter_map(|row| Some(row.split(' ').next()?.to_owned())).collect())
+    }
+
+    pub fn pid_of(&self, session: &str) -> Result<u32> {
+        let rows = self.sessions()?;
+        let row =
+            rows.iter().find(|row| row.split(' ').next() == Some(session)).context("no such session")?;
+        row.split(' ').nth(1).and_then(|pid| pid.parse().ok()).context("no pid")
+    }
+
+    /// The kinds of drift that the collector tells of one agent.
+    pub fn drift(&self, name: &str) -> Result<Vec<String>> {
+        let drift = agent(&self.home, name)?;
+        let kinds = drift["drift"].as_array().context("no drift")?;
+        Ok(kinds.iter().filter_map(|one| Some(one["kind"].as_str()?.to_owned())).collect())
     }
 
     pub fn without<'r>(rows: &'r [String], session: &str) -> Vec<&'r str> {

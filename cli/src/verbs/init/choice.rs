@@ -18,6 +18,8 @@ pub(super) struct Choices {
     pub(super) runtimes: Vec<(String, String)>,
     /// By agent or runtime: which account. An empty name is everybody.
     pub(super) accounts: Vec<(String, String)>,
+    /// Which of these are paid by use.
+    pub(super) api: Vec<String>,
     /// By agent: its own work directory.
     pub(super) directories: Vec<(String, String)>,
 }
@@ -190,6 +192,7 @@ mod tests {
             without: vec!["coder1".to_owned()],
             runtimes: pairs(&[("pi", "codex"), ("coder0", "opencode")]),
             accounts: pairs(&[("", "main"), ("claude", "max")]),
+            api: Vec::new(),
             directories: pairs(&[("coder0", "~/app")]),
         };
         let roster = Roster::parse(&compose(&coding(), &choices).unwrap()).unwrap();

@@ -182,11 +182,18 @@ fn accounts(ask: &mut dyn Ask, preset: &Chosen, choices: &mut Choices) -> Result
             "Account that the {} agents spend from, a name of your choice, or Enter for none",
             now.unwrap_or_else(|| runtime.clone())
         );
+        let known: Vec<String> = choices.accounts.iter().map(|(_, account)| account.clone()).collect();
         retry(ask, preset, choices, &question, "", |choices, line| {
             if !line.is_empty() {
                 choices.accounts.push((runtime.clone(), line));
             }
         })?;
+        let new = choices.accounts.last().map(|(_, account)| account.clone());
+        if let Some(new) = new.filter(|new| !known.contains(new))
+            && !yes(ask, &format!("Is {new} a subscription? n where it is paid by use"), true)?
+        {
+            choices.api.push(new);
+        }
     }
     Ok(())
 }
@@ -244,12 +251,15 @@ mod tests {
 
     #[test]
     fn wrong_answers_are_told_and_asked_for_again() {
-        let mut script =
-            Script::new(&["enhancer", "coder1", "vim", "codex", "~/code", "a b", "crew", "max", ""]);
+        let mut script = Script::new(&[
+            "enhancer", "coder1", "vim", "codex", "~/code", "a b", "crew", "max", "", "key-1", "n",
+        ]);
         let chosen = choices(&mut script, &coding(), Choices::default(), &["claude", "codex"]).unwrap();
         assert_eq!(chosen.without, ["coder1"]);
         assert_eq!(chosen.runtimes, [("pi".to_owned(), "codex".to_owned())]);
-        assert_eq!(chosen.accounts, [("claude".to_owned(), "max".to_owned())]);
+        let pair = |runtime: &str, account: &str| (runtime.to_owned(), account.to_owned());
+        assert_eq!(chosen.accounts, [pair("claude", "max"), pair("pi", "key-1")]);
+        assert_eq!(chosen.api, ["key-1"]);
         assert_eq!(
             (chosen.socket.as_deref(), chosen.working_directory.as_deref()),
             (Some("crew"), Some("~/code"))
@@ -265,6 +275,7 @@ mod tests {
             without: vec!["coder1".to_owned()],
             runtimes: vec![("pi".to_owned(), "claude".to_owned())],
             accounts: vec![(String::new(), "main".to_owned())],
+            api: Vec::new(),
             directories: Vec::new(),
         };
         let mut script = Script::new(&[]);

@@ -1,9 +1,14 @@
 //! What systemd is asked for, in order: read anew, enable, linger, start. One unit that fails does not stop the others.
 
+use std::sync::Arc;
+
 use fleet_adapters::systemd::{self, Systemd, SystemdError};
+use fleet_domain::roster::Agent;
 use fleet_framework::units::{self, COLLECTOR, HOLDER, HOST_SIDECAR, agent_unit, sidecar_unit};
 
 use crate::error::{Code, Failure, Outcome};
+use crate::lifecycle::Site;
+use crate::lifecycle::keeper::{Act, Keeper, each};
 use crate::output;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +38,7 @@ impl Wanted {
     }
 }
 
-pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted) -> Outcome {
+pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted, site: Option<Arc<Site>>) -> Outcome {
     systemd.daemon_reload().await.map_err(failed)?;
     systemd.enable(&wanted.units()).await.map_err(|error| match error {
         SystemdError::NoUnit { .. } => {
@@ -51,10 +56,8 @@ pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted) -> Outcome {
         let done = if restart { systemd.restart(unit).await } else { systemd.start(unit).await };
         note(&mut problems, done);
     }
-    for agent in &wanted.agents {
-        if wanted.start_agents {
-            agents_units(systemd, wanted, agent, &mut problems).await;
-        }
+    if let Some(site) = site.filter(|_| wanted.start_agents) {
+        start_agents(systemd, wanted, &site, &mut problems).await;
     }
     for unit in [HOLDER, "mosaic-agent@.service"].into_iter().filter(|unit| wanted.changed(unit)) {
         output::note(&format!("{unit} changed: what runs goes on as it is until it is restarted"));
@@ -67,16 +70,16 @@ pub(super) async fn carry_out(systemd: &Systemd, wanted: &Wanted) -> Outcome {
         .next("the units are written and enabled; once this is put right: fleet install"))
 }
 
-async fn agents_units(systemd: &Systemd, wanted: &Wanted, agent: &str, problems: &mut Vec<String>) {
-    let before = problems.len();
-    note(problems, systemd.start(&agent_unit(agent)).await);
-    // Without its agent it could only fail as well.
-    if !wanted.sidecars || problems.len() > before {
-        return;
+/// Those that run go on; a sidecar of an older unit is started anew.
+async fn start_agents(systemd: &Systemd, wanted: &Wanted, site: &Arc<Site>, problems: &mut Vec<String>) {
+    let is_wanted = |agent: &&Agent| wanted.agents.iter().any(|name| *name == agent.name.as_str());
+    let agents: Vec<&Agent> = site.agents().filter(is_wanted).collect();
+    let done = each(site, &Keeper::Systemd(systemd.clone()), Act::Start, &agents).await;
+    problems.extend(done.failed.into_iter().map(|(name, error)| format!("{name}: {error}")));
+    let anew = wanted.sidecars && wanted.changed("mosaic-sidecar@.service");
+    for name in done.well.iter().filter(|_| anew) {
+        note(problems, systemd.restart(&sidecar_unit(name)).await);
     }
-    let sidecar = sidecar_unit(agent);
-    let restart = wanted.changed("mosaic-sidecar@.service");
-    note(problems, if restart { systemd.restart(&sidecar).await } else { systemd.start(&sidecar).await });
 }
 
 fn note(problems: &mut Vec<String>, done: Result<(), SystemdError>) {

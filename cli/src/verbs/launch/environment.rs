@@ -5,8 +5,21 @@ use std::path::{Path, PathBuf};
 use fleet_domain::AgentName;
 
 /// Where a runtime's installer puts it and a service's PATH does not look; relative to the home.
-const USER_BINS: [&str; 7] =
-    [".local/bin", "bin", ".npm-global/bin", ".bun/bin", ".opencode/bin", ".cargo/bin", ".volta/bin"];
+const USER_BINS: [&str; 13] = [
+    ".local/bin",
+    "bin",
+    ".claude/local",
+    ".npm-global/bin",
+    ".bun/bin",
+    ".opencode/bin",
+    ".cargo/bin",
+    ".volta/bin",
+    ".local/share/pnpm",
+    ".yarn/bin",
+    ".asdf/shims",
+    ".local/share/mise/shims",
+    ".nix-profile/bin",
+];
 /// With these set, a runtime would take itself for a part of the session that started the fleet.
 const NESTED: [&str; 10] = [
     "CLAUDECODE",
@@ -93,20 +106,42 @@ pub(super) fn claude_environment(own: Variables<'_>) -> Vec<(String, String)> {
     environment
 }
 
-/// The PATH, and behind it what it lacks: the user's usual places, and where the fleet's own programs are.
-pub(super) fn search_path(own: Variables<'_>, bin: Option<&Path>, exists: impl Fn(&Path) -> bool) -> String {
+/// The PATH, and behind it what it lacks: the user's usual places, and where the fleet's own programs are. Where only one
+/// of those has `program`, that one comes first: what the program needs (its own Node, say) lies beside it.
+pub(super) fn search_path(
+    own: Variables<'_>,
+    bin: Option<&Path>,
+    program: Option<&str>,
+    exists: impl Fn(&Path) -> bool,
+) -> String {
     let path = own("PATH")
         .filter(|path| !path.is_empty())
         .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let home = own("HOME").filter(|home| !home.is_empty());
     let usual = home.iter().flat_map(|home| USER_BINS.iter().map(move |bin| Path::new(home).join(bin)));
+    let managed = home.iter().flat_map(|home| node_versions(&Path::new(home).join(".nvm/versions/node")));
     let known: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let bin = bin.map(Path::to_owned);
-    let more = usual
-        .chain(bin)
-        .filter(|dir| !known.contains(dir) && exists(dir))
-        .map(|dir| dir.to_string_lossy().into_owned());
-    std::iter::once(path.clone()).chain(more).collect::<Vec<_>>().join(":")
+    let more: Vec<PathBuf> =
+        usual.chain(managed).chain(bin).filter(|dir| !known.contains(dir) && exists(dir)).collect();
+    let has = |dir: &&PathBuf| program.is_some_and(|program| exists(&dir.join(program)));
+    let first = if known.iter().any(|dir| has(&dir)) { None } else { more.iter().find(has) };
+    let text = |dir: &PathBuf| dir.to_string_lossy().into_owned();
+    let last = more.iter().filter(|dir| Some(*dir) != first).map(text);
+    first.map(text).into_iter().chain([path]).chain(last).collect::<Vec<_>>().join(":")
+}
+
+/// The program directories of a Node version manager, the newest first: programs that npm installed lie there.
+fn node_versions(versions: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(versions).into_iter().flatten().flatten();
+    let number = |name: &str| -> Vec<u32> {
+        name.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0)).collect()
+    };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
+        .map(|entry| (number(&entry.file_name().to_string_lossy()), entry.path().join("bin")))
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
 #[cfg(test)]
@@ -122,9 +157,33 @@ mod tests {
         };
         let exists =
             |dir: &Path| [Path::new("/h/.local/bin"), Path::new("/h/bin"), Path::new("/f")].contains(&dir);
-        assert_eq!(search_path(&vars, None, exists), "/usr/bin:/h/bin:/h/.local/bin");
-        assert_eq!(search_path(&vars, Some(Path::new("/f")), exists), "/usr/bin:/h/bin:/h/.local/bin:/f");
-        assert_eq!(search_path(&vars, Some(Path::new("/h/bin")), exists), "/usr/bin:/h/bin:/h/.local/bin");
+        let path = |bin: Option<&str>| search_path(&vars, bin.map(Path::new), None, exists);
+        assert_eq!(path(None), "/usr/bin:/h/bin:/h/.local/bin");
+        assert_eq!(path(Some("/f")), "/usr/bin:/h/bin:/h/.local/bin:/f");
+        assert_eq!(path(Some("/h/bin")), "/usr/bin:/h/bin:/h/.local/bin");
+    }
+
+    #[test]
+    fn a_program_that_only_a_version_manager_has_is_found_beside_its_own_node() {
+        let home = tempfile::tempdir().unwrap();
+        let bin = |version: &str| home.path().join(".nvm/versions/node").join(version).join("bin");
+        for version in ["v9.9.0", "v22.1.0", "v18.0.0"] {
+            std::fs::create_dir_all(bin(version)).unwrap();
+        }
+        std::fs::write(bin("v18.0.0").join("codex"), "").unwrap();
+        std::fs::write(bin("v22.1.0").join("codex"), "").unwrap();
+        std::fs::write(bin("v22.1.0").join("ls"), "").unwrap();
+        let vars = |name: &str| match name {
+            "PATH" => Some("/bin".to_owned()),
+            "HOME" => Some(home.path().display().to_string()),
+            _ => None,
+        };
+        let path = |program| search_path(&vars, None, Some(program), Path::exists);
+        let [v9, v22, v18] =
+            ["v9.9.0", "v22.1.0", "v18.0.0"].map(|version| bin(version).display().to_string());
+        assert_eq!(path("codex"), format!("{v22}:/bin:{v18}:{v9}"));
+        assert_eq!(path("ls"), format!("/bin:{v22}:{v18}:{v9}"), "what the PATH has is not taken elsewhere");
+        assert_eq!(path("nothing"), format!("/bin:{v22}:{v18}:{v9}"));
     }
 
     #[test]

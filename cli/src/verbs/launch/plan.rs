@@ -228,7 +228,8 @@ impl Place<'_> {
 
     fn environment(&self, who: &Who<'_>, own: Variables<'_>) -> Vec<(String, String)> {
         let set = |key: &str| own(key).filter(|value| !value.is_empty());
-        let path = search_path(own, self.sources.bin().as_deref(), Path::is_dir);
+        let program = Some(who.runtime.as_str()).filter(|runtime| !runtime.is_empty());
+        let path = search_path(own, self.sources.bin().as_deref(), program, Path::exists);
         let mut environment = vec![
             ("PATH".to_owned(), path),
             ("MOSAIC_AGENT_NAME".to_owned(), who.name.to_string()),

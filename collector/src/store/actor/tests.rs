@@ -83,7 +83,7 @@ async fn a_full_disk_holds_acknowledgements_says_so_and_recovers_alone() {
 async fn a_question_sees_what_was_sent_before_it() {
     let bench = bench();
     for seq in 1..=100 {
-        let Write::Transition(numbered) = transition(seq, "a", Some(State::Working), State::Available, T)
+        let Write::Happened(numbered) = transition(seq, "a", Some(State::Working), State::Available, T)
         else {
             unreachable!()
         };

@@ -38,7 +38,11 @@ pub(super) fn load(connection: &Connection, now: Wall) -> rusqlite::Result<Loade
         restored.standing = state.map(|state| (state, kind, since));
         Ok(())
     })?;
-    let last: Option<i64> = connection.query_row("SELECT max(seq) FROM transitions", [], |row| row.get(0))?;
+    let last: Option<i64> = connection.query_row(
+        "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM transitions UNION ALL SELECT max(seq) FROM mass_deaths)",
+        [],
+        |row| row.get(0),
+    )?;
     Ok(Loaded {
         agents: agents.into_values().collect(),
         last_seq: last.map_or(0, unsigned),

@@ -4,6 +4,7 @@ mod asked;
 mod auxiliary;
 mod budget;
 mod load;
+mod masses;
 mod past;
 mod row;
 mod schema;
@@ -16,6 +17,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use fleet_domain::fleet::Happening;
 use fleet_domain::price::Table;
 use fleet_domain::report::{By, Question, Report};
 use fleet_domain::{AgentKey, Wall};
@@ -80,8 +82,13 @@ impl Sqlite {
         for write in writes {
             booked.push(match write {
                 Write::Usage(write) => usage::book(&transaction, &mut self.ids, &mut sums, write)?,
-                Write::Transition(numbered) => {
-                    past::keep(&transaction, &mut self.ids, &mut sums, numbered)?;
+                Write::Happened(Numbered { seq, what }) => {
+                    match what {
+                        Happening::Transition(transition) => {
+                            past::keep(&transaction, &mut self.ids, &mut sums, *seq, transition)?;
+                        }
+                        Happening::MassDeath(death) => masses::keep(&transaction, *seq, death)?,
+                    }
                     Vec::new()
                 }
                 Write::Budget(write) => {
@@ -180,7 +187,14 @@ impl Store for Sqlite {
     }
 
     fn transitions(&mut self, past: &Past, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError> {
-        past::page(&self.connection, past, after, limit).map_err(self.failed("read transitions"))
+        let read = || -> rusqlite::Result<Vec<Numbered>> {
+            let mut found = past::page(&self.connection, past, after, limit)?;
+            found.extend(masses::page(&self.connection, past, after, limit)?);
+            found.sort_by_key(|numbered| numbered.seq);
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            Ok(found)
+        };
+        read().map_err(self.failed("read transitions"))
     }
 
     fn skip_to_latest(&mut self, past: &Past, count: u32) -> Result<u64, StoreError> {
@@ -213,6 +227,7 @@ impl Store for Sqlite {
             .map_err(self.failed("prune"))?;
         gone += auxiliary::prune(&self.connection, now.minus(KEEP_JOINS)).map_err(self.failed("prune"))?;
         gone += windows::prune(&self.connection, now.minus(KEEP_WINDOWS)).map_err(self.failed("prune"))?;
+        gone += masses::prune(&self.connection, now.minus(KEEP_TRANSITIONS)).map_err(self.failed("prune"))?;
         gone += budget::prune(&self.connection, now.minus(KEEP_TRANSITIONS)).map_err(self.failed("prune"))?;
         loop {
             let chunk = past::prune(&self.connection, now.minus(KEEP_TRANSITIONS), PRUNE_CHUNK)

@@ -1,7 +1,7 @@
 //! Transitions: kept in the order in which they happened, read by pages.
 
 use fleet_domain::Wall;
-use fleet_domain::fleet::Transition;
+use fleet_domain::fleet::{Happening, Transition};
 use fleet_domain::observation::Source;
 use fleet_domain::readiness::{EvidenceSignal, State, StuckKind};
 use fleet_domain::time::Mono;
@@ -15,9 +15,10 @@ pub(super) fn keep(
     transaction: &Transaction<'_>,
     ids: &mut Ids,
     sums: &mut Sums<'_>,
-    numbered: &Numbered,
+    seq: u64,
+    transition: &Transition,
 ) -> rusqlite::Result<()> {
-    let Transition { key, at, since, from, to, kind, reason, evidence } = &numbered.transition;
+    let Transition { key, at, since, from, to, kind, reason, evidence } = transition;
     let agent = ids.of(transaction, key)?;
     let decisive = kind.and_then(|kind| evidence.iter().find(|evidence| evidence.kind == kind));
     transaction
@@ -27,7 +28,7 @@ pub(super) fn keep(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
-            signed(numbered.seq),
+            signed(seq),
             agent,
             at.0,
             since.0,
@@ -41,7 +42,7 @@ pub(super) fn keep(
     if let Some(from) = from {
         sums.moved(agent, from.as_str(), to.as_str());
     }
-    sums.active(agent, *at, Some(numbered.seq));
+    sums.active(agent, *at, Some(seq));
     Ok(())
 }
 
@@ -154,7 +155,7 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<Option<Numbered>> {
     };
     Ok(Some(Numbered {
         seq: unsigned(row.get(0)?),
-        transition: Transition {
+        what: Happening::Transition(Transition {
             key: key(row, 9)?,
             at: Wall(row.get(1)?),
             since: Wall(row.get(2)?),
@@ -163,6 +164,6 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<Option<Numbered>> {
             kind,
             reason: row.get(6)?,
             evidence,
-        },
+        }),
     }))
 }

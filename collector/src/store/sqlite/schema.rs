@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4d4f_5346;
 
 /// Each brings a database of the version before it to the next; the first begins with an empty one. Never edit one
 /// that was released: add another.
-pub(super) const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+pub(super) const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 CREATE TABLE agents (
@@ -189,6 +189,18 @@ CREATE TABLE spent (
     unpriced INTEGER NOT NULL,
     PRIMARY KEY (agent, model)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Many agents of a host that ended at once; the number is one of the transitions'.
+const V7: &str = "
+CREATE TABLE mass_deaths (
+    seq INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    host TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    agents TEXT NOT NULL,
+    apart_ms INTEGER
+) STRICT;
 ";
 
 /// Looks before it touches: a file that is not ours, or of a later version, is left exactly as it is.
