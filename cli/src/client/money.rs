@@ -138,7 +138,11 @@ impl Money {
     fn refusal(&self, status: &Status) -> Failure {
         let message = || text::clean(status.message(), 400);
         match status.code() {
-            Grpc::NotFound => Failure::new(Code::NoSuch, message()).next("what there is: fleet budget"),
+            Grpc::NotFound => {
+                let where_to_look =
+                    if message().starts_with("no task") { "fleet task show" } else { "fleet budget" };
+                Failure::new(Code::NoSuch, message()).next(format!("what there is: {where_to_look}"))
+            }
             Grpc::InvalidArgument => Failure::new(Code::Usage, message()),
             Grpc::FailedPrecondition => Failure::new(Code::NotSo, message()),
             Grpc::ResourceExhausted => Failure::new(Code::Refused, message()),

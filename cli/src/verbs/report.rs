@@ -14,7 +14,7 @@ use crate::clock;
 use crate::error::Outcome;
 use crate::output::{self, Screen};
 use crate::render::budget::{self as render, percent};
-use crate::render::words::{count, safe};
+use crate::render::words::{NONE, count, safe};
 use crate::render::{Scene, is_agent};
 
 const EXAMPLES: &str = "\
@@ -102,7 +102,7 @@ fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report,
         let [day, month, from] = render::forecast(view);
         let mut row =
             vec![view.account.name.clone(), view.account.provider.clone(), view.running.to_string()];
-        row.extend([day, month, from]);
+        row.extend([day, month, from].map(|figure| if figure == NONE { String::new() } else { figure }));
         row
     });
     let heads = ["account", "provider", "tasks now", "typical day", "this month (forecast)", "known from"];

@@ -48,9 +48,10 @@ pub fn verdict(verdict: &Verdict, scene: &Scene) -> String {
     out.push_str(&format!("  model {} on account {account}\n", or(&verdict.model)));
     let estimate = &verdict.estimate;
     out.push_str(&format!(
-        "  estimate {} ({}), held {}\n",
+        "  estimate {} ({}), {} {}\n",
         count(estimate.projected),
         estimate.basis.as_str(),
+        if verdict.task.is_some() { "held" } else { "to be held" },
         count(estimate.reserved)
     ));
     if let Some(until) = verdict.until {

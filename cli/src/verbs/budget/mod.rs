@@ -21,7 +21,7 @@ use crate::render::Scene;
 use crate::render::budget as render;
 use crate::render::grid::{Align, Cell, Fit};
 use crate::render::item::List;
-use crate::render::words::safe;
+use crate::render::words::{count, safe};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -176,8 +176,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
             output::note(&format!(
                 "{} may go faster than evenly for {} tokens until {}, says {}",
                 safe(&told.account),
-                told.tokens,
-                told.until,
+                count(told.tokens),
+                scene(Screen::detect()).time(told.until),
                 safe(&told.by)
             ));
             Ok(())
@@ -235,8 +235,9 @@ async fn show(money: &mut Money, json: bool) -> Outcome {
     for one in &state.authorizations {
         let left = one.left(scene.now);
         output::data(&format!(
-            "\n{} may go faster than evenly for {left} more tokens until {}, says {}\n",
+            "\n{} may go faster than evenly for {} more tokens until {}, says {}\n",
             safe(&one.account),
+            count(left),
             scene.time(one.until),
             safe(&one.by)
         ))?;

@@ -343,3 +343,24 @@ fn a_window_that_the_owner_set_is_in_force_until_it_is_unset() {
     gate.set("a", "7d", None, noon()).unwrap();
     assert_eq!(look(&mut gate).standing.used, None);
 }
+
+#[test]
+fn what_is_told_of_a_window_for_the_first_time_is_no_spending() {
+    let mut gate = gate(
+        "version: 1\nenforce: true\naccounts:\n  - {name: a, provider: anthropic, windows: [{name: 7d, every: 7d, reset_at: 2026-11-24T09:00:00Z, limit: 500M}]}\n",
+    );
+    assert_eq!(said(&mut gate, &ask("opus", 100), noon()).0, Decision::Admit);
+    // Behind the even mark, whatever the ledger has seen of it: nobody has to wait for that.
+    let setting = |used| Some(Setting { used: Some((used, noon())), ..Setting::default() });
+    for used in [0.2, 0.4] {
+        gate.set("a", "7d", setting(used), noon()).unwrap();
+        assert_eq!(said(&mut gate, &ask("opus", 100), noon()).0, Decision::Admit, "{used}");
+    }
+    let fact =
+        Fact { used: Some(0.45), resets_at: Some(noon().plus(Duration::from_secs(69 * HOUR))), at: noon() };
+    gate.observe("a", "7d", Duration::from_secs(7 * 24 * HOUR), fact);
+    // From then on what the provider's figure rises by was spent.
+    let later = noon().plus(Duration::from_secs(60));
+    gate.observe("a", "7d", Duration::from_secs(7 * 24 * HOUR), Fact { used: Some(0.55), at: later, ..fact });
+    assert_eq!(said(&mut gate, &ask("opus", 100), later).0, Decision::Queue);
+}

@@ -51,6 +51,8 @@ pub(super) struct Credit {
     at: Option<Wall>,
     committed: f64,
     ends: Wall,
+    /// What is used was told by somebody, once.
+    told: bool,
 }
 
 /// One account's part of the ledger, as far as a window counts it.
@@ -162,6 +164,8 @@ impl Window {
     pub(super) fn set(&mut self, setting: Option<Setting>) {
         let at = setting.as_ref().and_then(|setting| setting.used).map(|(_, at)| at);
         self.setting = setting;
+        // A correction is no spending.
+        self.credit.told = false;
         match at {
             Some(at) => self.told(at),
             None => self.changed(),
@@ -232,6 +236,9 @@ impl Window {
         let rate = if left > 0.0 { (1.0 - committed).max(0.0) / left } else { 0.0 };
         let most = rate * stretch.length().as_secs_f64() * BURST;
         let credit = &mut self.credit;
+        if standing.at.is_some() && !credit.told {
+            (credit.told, credit.committed) = (true, committed);
+        }
         match credit.at {
             // The same window: a reset time that a provider corrects by minutes is no new one.
             Some(at) if at <= now && credit.ends.0.abs_diff(stretch.ends.0) < 600_000 => {
