@@ -6,7 +6,9 @@ use fleet_testkit::real::{Kind, Setup};
 use crate::journey::World;
 
 fn ready(screen: &str) -> bool {
-    screen.lines().any(|line| line.starts_with('❯')) && screen.contains("? for shortcuts")
+    // Its last line tells of shortcuts, or of sub-agents where there were some.
+    let rests = screen.contains("? for shortcuts") || screen.contains("/tasks to see subagents");
+    rests && screen.lines().any(|line| line.starts_with('❯'))
 }
 
 #[test]

@@ -277,6 +277,11 @@ impl<'w> Lane<'w> {
         format!("{screen}\nby screen alone {alone}; {known}")
     }
 
+    /// What comes next is not in our hands: it may be called stuck by this, or not.
+    pub(crate) fn may_be_stuck(&mut self, kind: &'static str) {
+        self.stuck.push(kind);
+    }
+
     /// What tells without its screen, and is named: `api` for its server, `hook`.
     pub(crate) fn is_told_by(&mut self, source: &'static str) {
         self.source = Some(source);
