@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{AgentKey, RuntimeName, SocketName};
 use crate::observation::{
-    HostPlanes, Observation, Pane, Process, RosterEntry, SocketState, UnitState, Vantage,
+    HostPlanes, Observation, Pane, Process, RosterEntry, RosterPlane, SocketState, UnitState, Vantage,
 };
 use crate::readiness::{
     BeatSignal, Deadline, EvidenceSignal, NativeSignal, PaneSignal, ProcessSignal, Signals, State, StuckKind,
@@ -41,6 +41,10 @@ const LISTED_BY: Duration = Duration::from_secs(12);
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) roster: Option<RosterEntry>,
+    /// The roster named it once.
+    was_managed: bool,
+    /// It does so no more; whoever took it out knows that it is gone.
+    taken_out: bool,
     /// Its place in the roster; unmanaged sessions come after all of it.
     pub(super) position: usize,
     pub(super) unit: Option<UnitState>,
@@ -71,6 +75,8 @@ impl Entry {
     fn new() -> Self {
         Self {
             roster: None,
+            was_managed: false,
+            taken_out: false,
             position: usize::MAX,
             unit: None,
             socket: None,
@@ -203,7 +209,7 @@ impl Entry {
         }
     }
 
-    /// Gone for good: an unmanaged session that left, at once when it never was an agent.
+    /// Gone for good: an unmanaged session that left; at once when it never was an agent, or was taken out of the roster.
     pub(super) fn is_over(&mut self, now: Now) -> bool {
         let left = match self.best() {
             Some(slot) => matches!(slot.seen.pane, Pane::Gone),
@@ -213,7 +219,7 @@ impl Entry {
             self.forget_at = None;
             return false;
         }
-        if self.runtime.is_none() {
+        if self.runtime.is_none() || self.taken_out {
             return true;
         }
         let at = *self.forget_at.get_or_insert(now.mono.plus(LINGER));
@@ -250,15 +256,23 @@ impl Entry {
     pub(super) fn place(&mut self, place: Place<'_>) {
         self.position = place.roster.map_or(usize::MAX, |(position, _)| position);
         self.roster = place.roster.map(|(_, entry)| entry.clone());
+        self.was_managed |= self.roster.is_some();
+        self.taken_out = self.was_managed && self.roster.is_none() && place.whole;
         self.unit = place.unit.cloned();
         self.socket = place.socket.cloned();
     }
+}
+
+fn is_whole(roster: &RosterPlane) -> bool {
+    roster.error.is_none() && !roster.path.is_empty()
 }
 
 /// What a host's planes say of one session.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Place<'p> {
     roster: Option<(usize, &'p RosterEntry)>,
+    /// The roster is there, and is right.
+    whole: bool,
     unit: Option<&'p UnitState>,
     socket: Option<&'p SocketState>,
 }
@@ -270,6 +284,7 @@ impl<'p> Place<'p> {
         };
         Self {
             roster: planes.roster.agents.iter().enumerate().find(named),
+            whole: is_whole(&planes.roster),
             unit: planes.systemd.units.iter().find(|unit| unit.agent == key.session),
             socket: planes.sockets.iter().find(|plane| plane.socket == key.socket).map(|plane| &plane.state),
         }
@@ -279,6 +294,7 @@ impl<'p> Place<'p> {
 /// [`Place::find`] for many sessions: ten thousand agents must not mean a hundred million comparisons.
 pub(super) struct Places<'p> {
     roster: BTreeMap<(&'p str, &'p SocketName), (usize, &'p RosterEntry)>,
+    whole: bool,
     units: BTreeMap<&'p str, &'p UnitState>,
     sockets: BTreeMap<&'p SocketName, &'p SocketState>,
 }
@@ -288,6 +304,7 @@ impl<'p> Places<'p> {
         let agents = planes.roster.agents.iter().enumerate().rev();
         Self {
             roster: agents.map(|(at, entry)| ((entry.name.as_str(), &entry.socket), (at, entry))).collect(),
+            whole: is_whole(&planes.roster),
             units: planes.systemd.units.iter().rev().map(|unit| (unit.agent.as_str(), unit)).collect(),
             sockets: planes.sockets.iter().rev().map(|plane| (&plane.socket, &plane.state)).collect(),
         }
@@ -296,6 +313,7 @@ impl<'p> Places<'p> {
     pub(super) fn find(&self, key: &AgentKey) -> Place<'p> {
         Place {
             roster: self.roster.get(&(key.session.as_str(), &key.socket)).copied(),
+            whole: self.whole,
             unit: self.units.get(key.session.as_str()).copied(),
             socket: self.sockets.get(&key.socket).copied(),
         }

@@ -204,6 +204,34 @@ fn an_unmanaged_agent_that_left_lingers_and_a_plain_session_does_not() {
 }
 
 #[test]
+fn an_agent_that_was_taken_out_of_the_roster_goes_with_its_session() {
+    let mut fleet = connected();
+    fleet.apply(Event::Planes { reporter: R, planes: planes(&["agent"]) }, now(0));
+    observe(&mut fleet, R, seen("agent", NativeState::Busy), 1);
+    fleet.apply(Event::Planes { reporter: R, planes: planes(&[]) }, now(2));
+    assert_eq!(states(&fleet, 3), [("agent".to_owned(), State::Working)], "its session runs still");
+    let gone = Observation {
+        pane: Pane::Gone,
+        process: Process::Exited,
+        runtime: None,
+        ..seen("agent", NativeState::Busy)
+    };
+    observe(&mut fleet, R, gone.clone(), 5);
+    assert_eq!(states(&fleet, 6), []);
+
+    // `fleet remove` ends it first. Of a roster that is not right nobody knows whom it names.
+    fleet.apply(Event::Planes { reporter: R, planes: planes(&["agent"]) }, now(7));
+    observe(&mut fleet, R, seen("agent", NativeState::Busy), 8);
+    observe(&mut fleet, R, gone, 9);
+    let mut broken = planes(&[]);
+    broken.roster.error = Some("line 1".to_owned());
+    fleet.apply(Event::Planes { reporter: R, planes: broken }, now(10));
+    assert_eq!(states(&fleet, 11), [("agent".to_owned(), State::Dead)]);
+    fleet.apply(Event::Planes { reporter: R, planes: planes(&[]) }, now(12));
+    assert_eq!(states(&fleet, 13), []);
+}
+
+#[test]
 fn the_agents_own_sidecar_has_precedence_and_the_host_stands_in_for_it() {
     let mut fleet = connected();
     let own = ReporterId(2);

@@ -23,7 +23,7 @@ use super::Watcher;
 const FOUND_BY: Duration = Duration::from_secs(12);
 /// One that was seen is gone when it is missing for so long.
 const GONE_BY: Duration = Duration::from_secs(2);
-/// How often the agents' files are compared with the roster; a change of the roster does it at once.
+/// How often the agents' files are compared with the roster; a change of the roster, and a start, does it at once.
 const COMPARE: Duration = Duration::from_secs(30);
 
 /// Ends of many that wait for a collector; more of them would say nothing new.
@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     failed: (mpsc::Sender<Failed>, mpsc::Receiver<Failed>),
     started: Instant,
     compare_at: Instant,
+    /// Of each agent's pane: a start writes its environment file, so that another one tells of that.
+    panes: BTreeMap<String, u32>,
 }
 
 impl Keeper {
@@ -50,6 +52,7 @@ impl Keeper {
             failed: mpsc::channel(64),
             started: now,
             compare_at: now,
+            panes: BTreeMap::new(),
         }
     }
 
@@ -77,11 +80,23 @@ impl Watcher {
                 self.perform(&keeper, effect);
             }
         }
-        if Instant::now() >= keeper.compare_at {
+        if self.started_anew(&mut keeper) || Instant::now() >= keeper.compare_at {
             keeper.compare_at = Instant::now() + COMPARE;
             self.compare();
         }
         self.keeper = Some(keeper);
+    }
+
+    fn started_anew(&self, keeper: &mut Keeper) -> bool {
+        let mut anew = false;
+        for entry in &self.planes.roster.agents {
+            let name = entry.name.as_str();
+            let watched = self.agents.get(&(entry.socket.clone(), name.to_owned()));
+            if let Some(Pane::Alive { pid, .. }) = watched.map(|watched| &watched.pane) {
+                anew |= keeper.panes.insert(name.to_owned(), *pid) != Some(*pid);
+            }
+        }
+        anew
     }
 
     fn observe(&mut self, keeper: &mut Keeper) {
