@@ -60,7 +60,11 @@ impl Failure {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            message.push_str(&format!(": {cause}"));
+            let said = cause.to_string();
+            // Some errors say their cause themselves.
+            if !message.ends_with(&said) {
+                message.push_str(&format!(": {said}"));
+            }
             source = cause.source();
         }
         Self::new(code, message)

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::put;
-use crate::home::Home;
+use crate::home::{Home, shown};
 
 /// It may hold tokens.
 const ENV_MODE: u32 = 0o600;
@@ -13,7 +13,7 @@ const ENV_MODE: u32 = 0o600;
 const MAX_ENV: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: cannot {what}: {source}", path = path.display())]
+#[error("{path}: cannot {what}: {source}", path = shown(path))]
 pub struct AgentFileError {
     what: &'static str,
     path: PathBuf,
@@ -92,6 +92,18 @@ pub fn release(home: &Home, agent: &str) -> Result<(), AgentFileError> {
     }
 }
 
+/// The files that belong to the agent alone, whether they are there or not. Another agent of its name begins anew.
+pub fn own(home: &Home, agent: &str) -> [PathBuf; 6] {
+    [
+        home.agent_env(agent),
+        home.heartbeat(agent),
+        home.session(agent),
+        home.prompt(agent),
+        home.stopped(agent),
+        home.quarantined(agent),
+    ]
+}
+
 /// Takes away what belongs to the agent alone: environment, heartbeat and what else its name is the stem of in
 /// `fleet/run`. Returns what was there.
 ///
@@ -99,8 +111,7 @@ pub fn release(home: &Home, agent: &str) -> Result<(), AgentFileError> {
 /// When something that is there cannot be taken away.
 pub fn forget(home: &Home, agent: &str) -> Result<Vec<PathBuf>, AgentFileError> {
     let mut gone = Vec::new();
-    let own = [home.agent_env(agent), home.heartbeat(agent), home.stopped(agent), home.quarantined(agent)];
-    for path in own {
+    for path in own(home, agent) {
         match fs::remove_file(&path) {
             Ok(()) => gone.push(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -164,7 +175,10 @@ mod tests {
         let home = home(dir.path());
         write_env(&home, "a", "").unwrap();
         write_env(&home, "a0", "").unwrap();
-        assert_eq!(forget(&home, "a").unwrap(), [home.agent_env("a")]);
+        // Another one of its name is not to go on with its conversation.
+        put(&home.session("a"), b"{}", ENV_MODE).unwrap();
+        put(&home.prompt("a"), b"", ENV_MODE).unwrap();
+        assert_eq!(forget(&home, "a").unwrap(), [home.agent_env("a"), home.session("a"), home.prompt("a")]);
         assert!(forget(&home, "a").unwrap().is_empty());
         assert!(home.agent_env("a0").is_file());
     }

@@ -35,11 +35,20 @@ pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 fn fresh(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_dir(dir)?;
-    let mut file = tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir)?;
-    file.write_all(content)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir).map_err(plain)?;
+    file.as_file_mut().write_all(content)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Without the temporary file's name, which tells nobody anything.
+fn plain(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
 }
 
 fn settled(path: &Path) -> io::Result<()> {
@@ -60,5 +69,22 @@ pub fn quoted(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_no_file_that_nobody_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("place");
+        fs::write(&place, "").unwrap();
+        let inner = tempfile::Builder::new().tempfile_in(place.join("in")).unwrap_err();
+        assert!(inner.to_string().contains(" at path "), "{inner}");
+        let told = plain(inner);
+        assert_eq!(told.to_string(), "Not a directory (os error 20)");
+        assert_eq!(told.kind(), io::ErrorKind::NotADirectory);
     }
 }

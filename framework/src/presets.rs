@@ -30,7 +30,7 @@ pub const ALL: [Preset; 7] = [
     preset!("coding", true, "software: two coders and a reviewer"),
     preset!("research", true, "questions: two researchers and an analyst"),
     preset!("hybrid", true, "both: a coder, a researcher and a reviewer"),
-    preset!("full-crew", true, "a larger example: six coders over two runtimes, three kinds of review"),
+    preset!("full-crew", true, "larger: six coders over two runtimes, three kinds of review"),
 ];
 
 /// The preset of this name.

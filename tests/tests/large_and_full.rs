@@ -138,6 +138,8 @@ fn without_room_nothing_is_added_removed_or_updated_by_half() -> Result<()> {
             // What went wrong, and what to do next.
             let error: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("error: ")).collect();
             ensure!(error.len() >= 2, "{what}");
+            ensure!(error.concat().matches(wanted).count() == 1, "it says so twice: {what}");
+            ensure!(!error.concat().contains(".mosaic-"), "of a file that nobody knows: {what}");
             ensure!(told.contains("same\n0"), "something changed: {what}");
         }
     }

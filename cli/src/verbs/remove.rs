@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fleet_adapters::systemd::Systemd;
 use fleet_domain::roster::{edit, floor};
 use fleet_domain::{AgentName, diff};
-use fleet_framework::agents::{changing, forget, write_roster};
+use fleet_framework::agents::{changing, forget, own, write_roster};
 use fleet_framework::home::shown;
 use fleet_framework::units::{agent_unit, sidecar_unit};
 
@@ -29,7 +29,7 @@ pub struct Args {
     /// Its whole name
     #[arg(add = complete::agents())]
     name: String,
-    /// Keep its environment file and heartbeat
+    /// Keep its environment file, its heartbeat and the name of its conversation
     #[arg(long)]
     keep_files: bool,
     /// Show what would change
@@ -117,7 +117,7 @@ fn plan(site: &Site, name: &AgentName, args: &Args, before: &str, after: &str) -
         text.push_str(&format!("change    {}\n{}", shown(&site.home.roster()), diff::lines(before, after)));
     }
     if !args.keep_files {
-        for path in [site.home.agent_env(name.as_str()), site.home.heartbeat(name.as_str())] {
+        for path in own(&site.home, name.as_str()).into_iter().filter(|path| path.exists()) {
             text.push_str(&format!("delete    {}\n", shown(&path)));
         }
     }

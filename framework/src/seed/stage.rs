@@ -66,6 +66,7 @@ pub(super) fn carry_out(plan: &Plan, home: &Home, go_on: GoOn<'_>) -> Result<Don
         Err(error) => {
             // Only what was written aside is taken back: nothing else was touched.
             let _ = fs::remove_dir_all(aside(home));
+            remove_empty(&plan.backup());
             return Err(error);
         }
     }
@@ -77,6 +78,21 @@ pub(super) fn carry_out(plan: &Plan, home: &Home, go_on: GoOn<'_>) -> Result<Don
     place(home, go_on)?;
     let replaced = plan.files.iter().any(|file| file.previous.is_some());
     Ok(Done { written: plan.files.len(), backup: replaced.then(|| plan.backup()) })
+}
+
+/// Takes the directory away where no file is in it, and the one around it likewise.
+fn remove_empty(dir: &Path) {
+    fn below(dir: &Path) {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                below(&entry.path());
+            }
+        }
+        // One that holds something refuses.
+        let _ = fs::remove_dir(dir);
+    }
+    below(dir);
+    let _ = dir.parent().map(fs::remove_dir);
 }
 
 /// The files to be renamed, one a line; the version comes last.

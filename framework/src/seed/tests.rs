@@ -207,3 +207,15 @@ fn two_at_once_end_in_one_whole_framework() {
     });
     assert!(world.is_new() && world.users_files_are_untouched());
 }
+
+#[test]
+fn of_a_backup_that_was_not_made_no_directory_is_left() {
+    let world = World::older();
+    let backup = world.plan().backup();
+    fs::create_dir_all(backup.join("fleet/roles")).unwrap();
+    world.write("fleet/backup/v1/fleet/mine", "kept\n");
+    stage::remove_empty(&backup);
+    assert!(!backup.exists());
+    stage::remove_empty(&world.path("fleet/backup/v1"));
+    assert_eq!(world.read("fleet/backup/v1/fleet/mine"), "kept\n");
+}
