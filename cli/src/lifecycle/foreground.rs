@@ -5,7 +5,7 @@
     reason = "the programs of the fleet itself, started by their own names"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,19 +23,23 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::keeper::{Act, Keeper, each, launcher};
 use super::{Site, files_failed};
 use crate::clock;
 use crate::error::{Code, Failure, Outcome};
 use crate::output;
+use crate::render::words::plural;
 use crate::verbs::install::programs;
 
 /// How often sessions are looked at: one short question a tmux server.
 const LOOK: Duration = Duration::from_secs(1);
 /// What a child gets to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
+/// What the whole fleet gets to end, when it was told to from elsewhere.
+const END_LIMIT: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const CHILDREN: [(&str, &[&str]); 2] = [("fleet-collector", &[]), ("fleet-sidecar", &["--host"])];
 
 /// Keeps everything up until the user, or the system, asks for the end; then stops it in order.
@@ -51,6 +55,7 @@ pub async fn supervise(site: Arc<Site>, why: &str) -> Outcome {
             pause: recovery_pause(Policy::default().pause).0,
             ..Policy::default()
         }),
+        noted: BTreeSet::new(),
         roster_seen: modified(&site.home.roster()),
         site,
     };
@@ -74,8 +79,16 @@ pub async fn supervise(site: Arc<Site>, why: &str) -> Outcome {
     watch.end().await
 }
 
-/// True where a supervisor runs and was told to end.
-pub fn ask_to_end(home: &Home) -> Result<bool, Failure> {
+/// Whether a supervisor watches over this fleet.
+pub fn runs(home: &Home) -> bool {
+    File::options().write(true).open(lock_path(home)).is_ok_and(|file| file.try_lock().is_err())
+}
+
+/// True where a supervisor ran, was told to end, and did.
+///
+/// # Errors
+/// When it cannot be told, or still runs after [`END_LIMIT`].
+pub async fn end(home: &Home) -> Result<bool, Failure> {
     let Ok(mut file) = File::options().read(true).write(true).open(lock_path(home)) else { return Ok(false) };
     if file.try_lock().is_ok() {
         return Ok(false);
@@ -84,6 +97,17 @@ pub fn ask_to_end(home: &Home) -> Result<bool, Failure> {
     file.read_to_string(&mut text).map_err(|error| files_failed(&error))?;
     let Ok(pid) = text.trim().parse() else { return Ok(false) };
     kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|error| files_failed(&error))?;
+    output::note("told the `fleet up` that runs to stop everything, which it does in order");
+    let gone = async {
+        while file.try_lock().is_err() {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    if timeout(END_LIMIT, gone).await.is_err() {
+        let message =
+            format!("the `fleet up` of PID {pid} still stops the fleet after {}s", END_LIMIT.as_secs());
+        return Err(Failure::new(Code::TimedOut, message).next("what it waits for stands in its terminal"));
+    }
     Ok(true)
 }
 
@@ -119,6 +143,8 @@ struct Watch {
     children: BTreeMap<&'static str, Child>,
     services: Recovery,
     agents: Recovery,
+    /// Of whom a note says that they are quarantined.
+    noted: BTreeSet<String>,
     roster_seen: Option<SystemTime>,
 }
 
@@ -139,7 +165,14 @@ impl Watch {
         for (name, error) in &done.failed {
             self.agents.ended(name, error, clock::now().mono);
         }
-        output::note("all is up. See it from another terminal: fleet ps");
+        output::note(&match done.failed.len() {
+            0 => "all is up. See it from another terminal: fleet ps".to_owned(),
+            failed => format!(
+                "{} of {} up; {failed} to be tried again. See it from another terminal: fleet ps",
+                done.well.len(),
+                plural(agents.len(), "agent")
+            ),
+        });
         Ok(())
     }
 
@@ -176,7 +209,12 @@ impl Watch {
         let site = self.site.clone();
         for agent in site.agents() {
             let name = agent.name.as_str();
-            if self.is_stopped(agent) {
+            let released = self.noted.contains(name) && !site.home.quarantined(name).exists();
+            if released {
+                self.noted.remove(name);
+            }
+            // Somebody who took the note away wants it tried anew.
+            if self.is_stopped(agent) || (released && self.agents.is_quarantined(name)) {
                 self.agents.forget(name);
                 continue;
             }
@@ -248,8 +286,9 @@ impl Watch {
                     "{:<10}{name}: left down, {reason}; once it is put right: fleet start {name}",
                     "failed"
                 ));
-                if let Err(error) = written {
-                    output::note(&format!("warning: {error}"));
+                match written {
+                    Ok(()) => drop(self.noted.insert(name)),
+                    Err(error) => output::note(&format!("warning: {error}")),
                 }
             }
             Effect::Restart { name } => {

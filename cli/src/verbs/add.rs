@@ -86,6 +86,7 @@ pub async fn run(args: Args) -> Outcome {
     site.refresh_env(&agent)?;
     drop(alone);
     output::note(&format!("{:<10}{name}", "added"));
+    tell_two(&site.roster);
     if !agent.is_on(&site.here) {
         return Ok(());
     }
@@ -104,6 +105,20 @@ pub async fn run(args: Args) -> Outcome {
     })?;
     output::note(&format!("{:<10}{name}", "started"));
     Ok(())
+}
+
+/// Two who lead are fine while one takes over from the other, and wrong for long.
+fn tell_two(roster: &Roster) {
+    let leads: Vec<&str> = roster
+        .agents
+        .iter()
+        .filter(|agent| agent.class == "orchestrator")
+        .map(|agent| agent.name.as_str())
+        .collect();
+    if leads.len() > 1 {
+        let names = leads.join(", ");
+        output::note(&format!("a fleet has one orchestrator; this one has {names}: fleet remove the other"));
+    }
 }
 
 fn entries(args: &Args) -> Vec<Entry> {

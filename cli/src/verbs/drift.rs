@@ -10,6 +10,7 @@ use fleet_framework::units::{self, Status};
 use fleet_framework::{Home, seed};
 use serde::Serialize;
 
+use super::holder::read_roster;
 use super::install::programs;
 use crate::app::Global;
 use crate::error::{Code, Failure, Outcome};
@@ -75,13 +76,18 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     if let Some(notice) = snapshot.origin.notice() {
         output::note(&notice);
     }
+    // Of a roster that is not right nothing can be said.
+    let roster = read_roster(&home)?;
     let mut found = of_host(&home);
     found.extend(snapshot.agents.iter().flat_map(of_agent));
     found.sort_by_key(|found| std::cmp::Reverse(Severity::parse(found.severity)));
     if args.json {
         output::json(&List::new("DriftList", &found), true)?;
     } else if found.is_empty() {
-        output::note("no drift: what runs is what was configured");
+        output::note(match roster.is_some() {
+            true => "no drift: what runs is what was configured",
+            false => "there is no roster, so that nothing was configured: fleet init",
+        });
     } else {
         output::data(&table(&found))?;
     }

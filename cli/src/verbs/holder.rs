@@ -53,13 +53,18 @@ pub async fn run(args: Args) -> Outcome {
 
 /// `None` where there is none; every mistake of a bad one with its line.
 pub(crate) fn read_roster(home: &Home) -> Result<Option<Roster>, Failure> {
-    roster_file::read(&home.roster()).map_err(|error| Failure::new(Code::Failure, error.to_string()))
+    roster_file::read(&home.roster()).map_err(|error| {
+        Failure::new(Code::Failure, error.to_string())
+            .next("put it right; whether it is: fleet roster --check")
+    })
 }
 
 pub(crate) fn no_roster(home: &Home) -> Failure {
     let path = shown(&home.roster());
     Failure::new(Code::Failure, format!("there is no roster: {path} does not exist")).next(format!(
-        "write {path}, such as:\n\n    version: 1\n    tmux: {{socket_name: mosaic-fleet}}\n    agents:\n      - {{name: lead, runtime: claude, class: orchestrator}}\n"
+        "fleet init writes one, by questions; fleet init --preset coding --yes does so without.\n  \
+         Or write {path} yourself, such as:\n\n    version: 1\n    tmux: {{socket_name: mosaic-fleet}}\n    agents:\n      \
+         - {{name: lead, runtime: claude, class: orchestrator}}\n"
     ))
 }
 
@@ -121,9 +126,11 @@ pub(super) async fn settle(server: &Server, session: &str, started: Result<(), T
         None => String::new(),
     };
     let message = format!("the session {session} ended as soon as it had started{how}");
-    Err(Failure::new(Code::Failure, message).next(
-        "its command ended at once, or a tmux.conf sets exit-unattached or destroy-unattached; run the command by hand to see",
-    ))
+    Err(Failure::new(Code::Failure, message).next(if how.is_empty() {
+        "its command ended at once, or a tmux.conf sets exit-unattached or destroy-unattached; run the command by hand to see".to_owned()
+    } else {
+        format!("what it runs, to try by hand: fleet launch {session} --dry-run")
+    }))
 }
 
 /// The last line on the screen of a session whose pane was kept.

@@ -11,7 +11,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use fleet_domain::diff;
-use fleet_domain::roster::{BUILT_IN_RUNTIMES, Roster};
+use fleet_domain::roster::{Agent, BUILT_IN_RUNTIMES, Roster};
 use fleet_framework::files::{beside, put, put_new};
 use fleet_framework::home::shown;
 use fleet_framework::{Home, presets, seed};
@@ -38,7 +38,7 @@ Presets:
   coding         software: two coders and a reviewer
   research       questions: two researchers and an analyst
   hybrid         both: a coder, a researcher and a reviewer
-  full-crew      a larger example: six coders over two runtimes, three kinds of review
+  full-crew      larger: six coders over two runtimes, three kinds of review
 A path to a roster of your own is a preset too.";
 
 /// Write a fleet's roster and the framework's files; what is there already stays
@@ -101,6 +101,7 @@ pub fn run(args: Args) -> Outcome {
     let planned = match &present {
         Present::Kept(roster) => {
             kept(&home, &args, roster);
+            output::note("  another one in its place, with a copy kept: fleet init --replace");
             None
         }
         Present::None | Present::Replaced(_) => Some(choose(&args, asks)?),
@@ -173,11 +174,36 @@ fn kept(home: &Home, args: &Args, roster: &Roster) {
     };
     differs("--socket", &args.socket, socket);
     differs("--working-directory", &args.working_directory, &roster.defaults.working_directory);
+    let missing = absent(args.preset.as_deref(), roster);
+    if !missing.is_empty() {
+        let preset = args.preset.as_deref().unwrap_or_default();
+        output::note(&format!("  --preset {preset} is not taken over: it has no {}", missing.join(", ")));
+    }
+    for name in args.without.iter().filter(|name| roster.agent(name).is_some()) {
+        output::note(&format!("  --without {name} is not taken over: fleet remove {name}"));
+    }
+    for (who, runtime) in &args.runtime {
+        let asked = |agent: &&Agent| agent.name.as_str() == who && agent.runtime.as_str() != runtime;
+        if let Some(agent) = roster.agents.iter().find(asked) {
+            output::note(&format!(
+                "  --runtime {who}={runtime} is not taken over: it says {}",
+                agent.runtime
+            ));
+        }
+    }
     let named: Vec<&str> = args.account.iter().map(|(_, account)| account.as_str()).collect();
     let has = |name: &str| roster.agents.iter().any(|agent| agent.account.as_deref() == Some(name));
     for name in named.into_iter().filter(|name| !has(name)) {
         output::note(&format!("  --account {name} is not taken over: no agent of it spends from that one"));
     }
+}
+
+/// The preset's agents that the roster lacks.
+fn absent(preset: Option<&str>, roster: &Roster) -> Vec<String> {
+    let shipped = preset.and_then(presets::named).and_then(|preset| Chosen::from(preset).roster().ok());
+    let wanted = shipped.map(|shipped| shipped.agents).unwrap_or_default();
+    let absent = wanted.into_iter().filter(|agent| roster.agent(agent.name.as_str()).is_none());
+    absent.map(|agent| agent.name.to_string()).collect()
 }
 
 /// The texts of the files to be.
@@ -291,6 +317,9 @@ struct Change<'c> {
 
 impl std::fmt::Display for Change<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.seeds.verdict())?;
+        write!(f, "{}", self.seeds)?;
+        // Last, where it is still on the screen when the question comes.
         if let Some(text) = self.roster {
             let path = shown(&self.home.roster());
             let before = if let Present::Replaced(before) = self.present { before } else { "" };
@@ -301,8 +330,7 @@ impl std::fmt::Display for Change<'_> {
             writeln!(f, "new      {}", shown(&self.home.budget()))?;
             f.write_str(&diff::lines("", text))?;
         }
-        writeln!(f, "{}", self.seeds.verdict())?;
-        write!(f, "{}", self.seeds)
+        Ok(())
     }
 }
 

@@ -284,7 +284,7 @@ the collector has not heard from any host, so that nobody knows which agents run
 pub const NOTHING_YET: &str = "\
 no agents yet
   start one in a tmux session of its own: tmux -L mosaic-fleet new-session -d -s coder0 claude
-  or name those that should exist in fleet/roster.yaml below $MOSAIC_HOME; fleet doctor says what is missing";
+  or set up a fleet: fleet init asks which agents should exist; fleet doctor says what is missing";
 
 fn state() -> impl TypedValueParser<Value = State> {
     PossibleValuesParser::new(State::ALL.map(State::as_str))

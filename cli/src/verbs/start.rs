@@ -6,8 +6,8 @@ use fleet_framework::units::agent_unit;
 
 use crate::complete;
 use crate::error::{Code, Failure, Outcome};
-use crate::lifecycle::Site;
 use crate::lifecycle::keeper::{Act, Keeper, each};
+use crate::lifecycle::{Site, foreground};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub async fn run(args: Args, act: Act) -> Outcome {
     if act != Act::Stop {
         site.prepare(&agents).await?;
     }
-    if let Some(why) = why {
+    if let Some(why) = why.filter(|_| act != Act::Stop && !foreground::runs(&site.home)) {
         output::note(&format!(
             "{why}: what is started is not started again should it end, unless `fleet up` runs"
         ));

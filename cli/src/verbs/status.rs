@@ -67,8 +67,22 @@ pub async fn run(args: &Args) -> Outcome {
         output::json(&status, true)?;
     } else {
         output::data(&text(&status))?;
+        if !up {
+            output::note(next(&status));
+        }
     }
     if up { Ok(()) } else { Err(Failure::silent(Code::NotSo)) }
+}
+
+fn next(status: &Status) -> &'static str {
+    let installed = |service: &Service| service.enabled != "not-found";
+    match status.manager {
+        "systemd" if status.services.iter().all(installed) => {
+            "up again: fleet up, or fleet start AGENT; why one is down: fleet explain AGENT"
+        }
+        "systemd" => "no fleet is installed: fleet install",
+        _ => "without systemd this keeps the fleet up, in the foreground: fleet up",
+    }
 }
 
 async fn look(site: &Site) -> Status {

@@ -77,13 +77,15 @@ pub async fn up(args: UpArgs) -> Outcome {
 pub async fn down(args: DownArgs) -> Outcome {
     let site = Arc::new(Site::load()?);
     if args.dry_run {
-        return output::data(&listing(&site, "would stop"));
+        let agents = site.agents().map(|agent| agent.name.as_str());
+        let order = agents.chain(["holder", "sidecar", "collector"]);
+        return output::data(&order.map(|name| format!("would stop {name}\n")).collect::<String>());
     }
     let keeper = Keeper::find().await;
     let agents: Vec<_> = site.agents().collect();
     let Keeper::Systemd(systemd) = &keeper else {
-        if foreground::ask_to_end(&site.home)? {
-            output::note("asked the `fleet up` that runs to stop everything; it does so in order");
+        if foreground::end(&site.home).await? {
+            output::note("all is down. What brings it back: fleet up");
             return Ok(());
         }
         let done = each(&site, &keeper, Act::Stop, &agents).await;

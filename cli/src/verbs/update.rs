@@ -89,6 +89,9 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     tell_older(&old);
     if args.check {
         let due = !text.is_empty() || !old.is_empty();
+        if !text.is_empty() {
+            output::note("nothing was changed; do so: fleet update");
+        }
         return if due { Err(Failure::silent(Code::NotSo)) } else { Ok(()) };
     }
     apply(&home, seed.as_ref(), &units, site.as_ref()).await?;

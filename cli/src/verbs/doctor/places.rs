@@ -64,7 +64,7 @@ impl Roster {
                     "roster",
                     format!("{} does not exist: every session counts as unmanaged", shown(&path)),
                 )
-                .remedy(edit),
+                .remedy("fleet init"),
             ],
             Err(ReadError::Mistakes { source, .. }) => {
                 let told =

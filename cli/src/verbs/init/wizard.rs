@@ -73,7 +73,9 @@ pub(super) fn preset(ask: &mut dyn Ask) -> Result<&'static presets::Preset, Fail
         if let Some(preset) = by_number.or_else(|| presets::named(&line)) {
             return Ok(preset);
         }
-        ask.tell("  there is no such preset\n")?;
+        let near = fleet_domain::text::nearest(&line, presets::ALL.iter().map(|preset| preset.name));
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        ask.tell(&format!("  there is no such preset{near}\n"))?;
     }
 }
 
