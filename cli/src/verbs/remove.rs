@@ -29,7 +29,7 @@ pub struct Args {
     /// Its whole name
     #[arg(add = complete::agents())]
     name: String,
-    /// Keep its environment file, its heartbeat and the name of its conversation
+    /// Keep its environment file, heartbeat and conversation
     #[arg(long)]
     keep_files: bool,
     /// Show what would change

@@ -81,7 +81,7 @@ pub(super) fn carry_out(plan: &Plan, home: &Home, go_on: GoOn<'_>) -> Result<Don
 }
 
 /// Takes the directory away where no file is in it, and the one around it likewise.
-fn remove_empty(dir: &Path) {
+pub(super) fn remove_empty(dir: &Path) {
     fn below(dir: &Path) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
