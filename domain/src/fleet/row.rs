@@ -64,27 +64,17 @@ static NONE: BTreeMap<String, Tokens> = BTreeMap::new();
 
 impl Row<'_> {
     /// No more than the usual table shows: who it is, how it is and why, since when, and what is wrong with it.
-    #[must_use]
-    pub fn basic(mut self) -> Self {
+    pub fn keep_basic(&mut self) {
         self.evidence.retain(|evidence| Some(evidence.kind) == self.kind);
         for drift in &mut self.drift {
             (drift.detail, drift.remedy) = (String::new(), String::new());
         }
-        let BeatView { age, health, clock_skew, .. } = self.heartbeat;
-        let heartbeat = BeatView { ts: None, pid: None, status: None, age, health, source: None, clock_skew };
-        let (alias, account, pane, model, conversation, next) = (None, None, None, None, None, None);
-        Self {
-            alias,
-            account,
-            pane,
-            heartbeat,
-            model,
-            conversation,
-            by_model: &NONE,
-            next,
-            generation: 0,
-            ..self
-        }
+        let BeatView { ts, pid, status, source, age: _, health: _, clock_skew: _ } = &mut self.heartbeat;
+        (*ts, *pid, *status, *source) = (None, None, None, None);
+        (self.alias, self.account, self.pane) = (None, None, None);
+        (self.model, self.conversation, self.next) = (None, None, None);
+        self.by_model = &NONE;
+        self.generation = 0;
     }
 
     pub fn to_view(&self) -> AgentView {
