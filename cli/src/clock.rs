@@ -18,22 +18,41 @@ pub fn now() -> Now {
 
 /// The reader's own time zone.
 pub fn zone() -> TimeZone {
-    // To find a zone by its name, the whole database of zones is walked, which takes longer than the rest of a table.
-    let told = std::env::var_os("TZ").is_some_and(|zone| !zone.is_empty());
-    if told { TimeZone::system() } else { local(Path::new(LOCAL)).unwrap_or_else(TimeZone::system) }
+    // To find a zone by its name, the whole database of zones is walked, which takes as long as the rest of a table.
+    let known = match std::env::var_os("TZ").filter(|zone| !zone.is_empty()) {
+        Some(name) => name.to_str().and_then(|name| named(Path::new(ZONES), name)),
+        None => local(Path::new(LOCAL)),
+    };
+    known.unwrap_or_else(TimeZone::system)
 }
 
 const LOCAL: &str = "/etc/localtime";
+/// Where systems have their zones, each in the file of its name.
+const ZONES: &str = "/usr/share/zoneinfo";
 /// A larger file is no time zone.
 const MAX_ZONE: u64 = 1 << 20;
 
+/// The zone of that very name; `None` for what says it otherwise (`:Europe/Rome`, `CET-1CEST`), and where there is none.
+fn named(zones: &Path, name: &str) -> Option<TimeZone> {
+    let plain =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c));
+    if !name.split('/').all(plain) {
+        return None;
+    }
+    read(&zones.join(name), name)
+}
+
 /// The zone that a file has, by the name that its link tells.
 fn local(path: &Path) -> Option<TimeZone> {
+    let link = std::fs::read_link(path).ok()?;
+    let (_, name) = link.to_str()?.split_once("zoneinfo/")?;
+    read(path, name)
+}
+
+fn read(path: &Path, name: &str) -> Option<TimeZone> {
     if std::fs::metadata(path).ok()?.len() > MAX_ZONE {
         return None;
     }
-    let link = std::fs::read_link(path).ok()?;
-    let (_, name) = link.to_str()?.split_once("zoneinfo/")?;
     TimeZone::tzif(name, &std::fs::read(path).ok()?).ok()
 }
 
@@ -59,6 +78,18 @@ mod tests {
         let now = jiff::Timestamp::from_second(1_780_000_000).unwrap();
         assert_eq!(own.to_offset(now), TimeZone::system().to_offset(now));
         assert_eq!(own.iana_name(), TimeZone::system().iana_name());
+    }
+
+    #[test]
+    fn a_named_zone_is_read_from_its_file_and_what_is_no_name_is_left_to_others() {
+        let zones = Path::new(ZONES);
+        for no_name in ["", "/etc/passwd", "../zoneinfo/UTC", "a//b", ":UTC", "CET-1CEST,M3.5.0", "No/Such"] {
+            assert!(named(zones, no_name).is_none(), "{no_name}");
+        }
+        let Some(rome) = named(zones, "Europe/Rome") else { return };
+        let now = jiff::Timestamp::from_second(1_780_000_000).unwrap();
+        let known = TimeZone::get("Europe/Rome").unwrap();
+        assert_eq!((rome.to_offset(now), rome.iana_name()), (known.to_offset(now), known.iana_name()));
     }
 
     #[test]

@@ -301,9 +301,25 @@ fn stale_at(beat: &BeatSignal) -> Mono {
     beat.confirmed.plus(heartbeat::stale_after(beat.interval)).plus(Duration::from_millis(1))
 }
 
+/// Before it, nothing of the verdict of `now` changes by time alone, not even its words; `None`: nothing ever does.
+pub fn steady_until(signals: &Signals, thresholds: &Thresholds, now: Mono) -> Option<Mono> {
+    moments(signals, thresholds).into_iter().map(|(at, _)| at).filter(|at| *at > now).min()
+}
+
 /// The first moment after `now` at which the verdict differs if nothing more is seen.
 fn next_change(signals: &Signals, thresholds: &Thresholds, now: Mono, current: &Verdict) -> Option<Deadline> {
-    let mut moments: Vec<(Mono, &'static str)> = Vec::new();
+    let mut moments = moments(signals, thresholds);
+    moments.sort();
+    moments.into_iter().filter(|(at, _)| *at > now).find_map(|(at, because)| {
+        let then = judge(signals, thresholds, at);
+        let same = then.state == current.state && then.kind == current.kind;
+        (!same).then(|| Deadline { at, becomes: then.state, kind: then.kind, because: because.to_owned() })
+    })
+}
+
+/// When something that a verdict rests on lapses, and what that is.
+fn moments(signals: &Signals, thresholds: &Thresholds) -> Vec<(Mono, &'static str)> {
+    let mut moments = Vec::new();
     if let Some(beat) = &signals.heartbeat {
         moments.push((stale_at(beat), "its last heartbeat will then be three intervals old"));
     }
@@ -327,12 +343,7 @@ fn next_change(signals: &Signals, thresholds: &Thresholds, now: Mono, current: &
             "its pane will not have moved for the activity threshold",
         ));
     }
-    moments.sort();
-    moments.into_iter().filter(|(at, _)| *at > now).find_map(|(at, because)| {
-        let then = judge(signals, thresholds, at);
-        let same = then.state == current.state && then.kind == current.kind;
-        (!same).then(|| Deadline { at, becomes: then.state, kind: then.kind, because: because.to_owned() })
-    })
+    moments
 }
 
 #[cfg(test)]

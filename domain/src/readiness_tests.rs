@@ -275,4 +275,18 @@ proptest! {
             prop_assert_ne!((then.state, then.kind), (verdict.state, verdict.kind));
         }
     }
+
+    #[test]
+    fn what_is_steady_stays_to_the_word(
+        signals in any_signals(), now in -1_500_000i64..1_500_000, part in 0.0f64..1.0,
+    ) {
+        let thresholds = Thresholds::default();
+        let until = steady_until(&signals, &thresholds, Mono(now));
+        let end = until.map_or(now + 4_000_000, |until| until.0 - 1);
+        prop_assert!(end >= now);
+        let between = now + ((end - now) as f64 * part) as i64;
+        for moment in [between, end] {
+            prop_assert_eq!(judge(&signals, &thresholds, Mono(moment)), judge(&signals, &thresholds, Mono(now)));
+        }
+    }
 }

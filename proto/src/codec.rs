@@ -11,6 +11,9 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
+use crate::convert::Listed;
+use crate::pb;
+
 /// As [`tonic_prost::ProstCodec`], on the wire and in its errors.
 #[derive(Debug)]
 pub struct SliceCodec<T, U>(PhantomData<(T, U)>);
@@ -58,5 +61,41 @@ impl<U: Message + Default> Decoder for SliceDecoder<U> {
             U::decode(arrived)
         };
         message.map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// `ListAgents` as its caller wants it: the answer's bytes become the views, without messages in between. It is what every
+/// `fleet ps` waits for.
+#[derive(Debug, Default)]
+pub struct ListingCodec;
+
+impl ListingCodec {
+    /// The call whose answers it reads.
+    pub const PATH: &'static str = "/fleet.v1.FleetService/ListAgents";
+}
+
+impl Codec for ListingCodec {
+    type Encode = pb::ListAgentsRequest;
+    type Decode = Listed;
+    type Encoder = ProstEncoder<pb::ListAgentsRequest>;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::default()
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Decoder for ListingCodec {
+    type Item = Listed;
+    type Error = Status;
+
+    fn decode(&mut self, arrived: &mut DecodeBuf<'_>) -> Result<Option<Listed>, Status> {
+        // Nothing is copied: it arrived in one piece.
+        let bytes = arrived.copy_to_bytes(arrived.remaining());
+        Listed::read(&bytes).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }

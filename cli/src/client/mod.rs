@@ -12,12 +12,14 @@ use fleet_domain::limits::Standing;
 use fleet_domain::report::{Question, Report};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
+use fleet_proto::codec::ListingCodec;
 use fleet_proto::convert::{agent_from_pb, question_to_pb, standings_from_pb, sums_from_pb};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_client::FleetServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code as Grpc, Status, Streaming};
 
@@ -109,8 +111,14 @@ impl Client {
     pub async fn list(&mut self, day_start: Wall, detail: Detail) -> Result<Listing, ClientError> {
         let basic = detail == Detail::Basic;
         let request = pb::ListAgentsRequest { day_start_unix_ms: day_start.0, basic };
-        let answer = limited(&self.at, self.inner.list_agents(request)).await?;
-        Ok(views::listing(answer))
+        let mut grpc =
+            tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_QUERY_BYTES);
+        let call = async {
+            grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            let path = PathAndQuery::from_static(ListingCodec::PATH);
+            grpc.unary(tonic::Request::new(request), path, ListingCodec).await
+        };
+        Ok(views::listing(limited(&self.at, call).await?))
     }
 
     /// One agent with its signals; `None` where the collector knows no such agent, or several.

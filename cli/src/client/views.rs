@@ -5,7 +5,9 @@ use fleet_domain::ids::{AgentKey, HostId, TenantId};
 use fleet_domain::readiness::{State, StuckKind};
 use fleet_domain::text;
 use fleet_domain::time::Wall;
-use fleet_proto::convert::{agent_from_pb, key_from_pb, kind_from_pb, mass_end_from_pb, state_from_pb};
+use fleet_proto::convert::{
+    Listed, agent_from_pb, key_from_pb, kind_from_pb, mass_end_from_pb, state_from_pb,
+};
 use fleet_proto::limits::MAX_NAME;
 use fleet_proto::pb;
 
@@ -76,20 +78,16 @@ pub struct CollectorStatus {
     pub usage_unknown: Vec<(String, String, u64)>,
 }
 
-/// Takes the answer apart as it goes: of a large fleet, its memory serves the views.
-pub(super) fn listing(answer: pb::ListAgentsResponse) -> Listing {
-    let told = answer.agents.len();
-    let mut agents: Vec<AgentView> = Vec::with_capacity(told);
-    agents.extend(answer.agents.into_iter().filter_map(|agent| agent_from_pb(agent).ok()));
-    let unreadable = told - agents.len();
-    Listing { agents, hosts: answer.hosts.iter().map(host).collect(), unreadable }
+pub(super) fn listing(answer: Listed) -> Listing {
+    let Listed { agents, hosts, unreadable } = answer;
+    Listing { agents, hosts: hosts.iter().map(host).collect(), unreadable }
 }
 
 /// `None` for a change of a later version.
 pub(super) fn update(answer: pb::WatchAgentsResponse) -> Option<Update> {
     use pb::watch_agents_response::Change;
     Some(match answer.change? {
-        Change::Snapshot(snapshot) => Update::Snapshot(listing(snapshot)),
+        Change::Snapshot(snapshot) => Update::Snapshot(listing(snapshot.into())),
         Change::Changed(agent) => Update::Changed(Box::new(agent_from_pb(agent).ok()?)),
         Change::Removed(key) => Update::Removed(key_from_pb(key)),
     })

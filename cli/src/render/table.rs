@@ -1,5 +1,7 @@
 //! The table of `fleet ps`, for a terminal and for a pipe.
 
+use std::mem::ManuallyDrop;
+
 use fleet_domain::fleet::AgentView;
 
 use super::Scene;
@@ -25,7 +27,9 @@ impl Plan {
 
 /// The same columns whatever they hold: scripts count them.
 pub fn plain(agents: &[&AgentView], plan: &Plan, scene: &Scene) -> String {
-    grid(agents, &plan.columns, scene).plain(plan.headers, scene.colour)
+    // The process ends after it: giving back its cells one by one would only delay that.
+    let grid = ManuallyDrop::new(grid(agents, &plan.columns, scene));
+    grid.plain(plan.headers, scene.colour)
 }
 
 /// Fitted to the terminal; host and tenant come by themselves where there are several, a column that says nothing goes.

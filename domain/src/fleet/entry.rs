@@ -24,6 +24,14 @@ pub(super) struct Standing {
     pub(super) since: Wall,
 }
 
+/// The latest verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// Before it, time alone changes nothing of the verdict.
+    pub(super) until: Option<Mono>,
+}
+
 /// The latest observation from one vantage, and when it arrived on this clock.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
@@ -50,8 +58,7 @@ pub(super) struct Entry {
     /// The runtime that this session was seen to run, so that a shell in its place means something.
     pub(super) runtime: Option<RuntimeName>,
     pub(super) standing: Option<Standing>,
-    pub(super) reason: String,
-    pub(super) next: Option<Deadline>,
+    pub(super) judged: Option<Judged>,
     pub(super) book: Book,
     pub(super) transitions: BTreeMap<(State, State), u64>,
     pub(super) generation: u64,
@@ -78,8 +85,7 @@ impl Entry {
             agent_slot: None,
             runtime: None,
             standing: None,
-            reason: String::new(),
-            next: None,
+            judged: None,
             book: Book::default(),
             transitions: BTreeMap::new(),
             generation: 0,
@@ -149,18 +155,28 @@ impl Entry {
         self.roster.is_some() || self.runtime.is_some()
     }
 
+    /// What changes by time alone, and when.
+    pub(super) fn next(&self) -> Option<&Deadline> {
+        self.judged.as_ref()?.verdict.next.as_ref()
+    }
+
+    pub(super) fn pane(&self) -> PaneSignal {
+        match self.best().map(|slot| &slot.seen.pane) {
+            None => absent(self.socket.as_ref()),
+            Some(Pane::Alive { .. }) => PaneSignal::Alive,
+            Some(Pane::Dead { status, signal }) => PaneSignal::Dead { status: *status, signal: *signal },
+            Some(Pane::Gone) => PaneSignal::Gone,
+            Some(Pane::Unreachable { why }) => PaneSignal::Unreachable { why: why.clone() },
+        }
+    }
+
     pub(super) fn signals(&self) -> Signals {
         let Some(slot) = self.best() else {
-            return Signals { pane: absent(self.socket.as_ref()), ..Signals::unknown() };
+            return Signals { pane: self.pane(), ..Signals::unknown() };
         };
         let ago = |age| slot.at.mono.minus(age);
         Signals {
-            pane: match &slot.seen.pane {
-                Pane::Alive { .. } => PaneSignal::Alive,
-                Pane::Dead { status, signal } => PaneSignal::Dead { status: *status, signal: *signal },
-                Pane::Gone => PaneSignal::Gone,
-                Pane::Unreachable { why } => PaneSignal::Unreachable { why: why.clone() },
-            },
+            pane: self.pane(),
             process: self.process(&slot.seen.process),
             evidence: slot
                 .seen
@@ -222,7 +238,6 @@ impl Entry {
 
     /// Takes the verdict as the agent's standing; a change of state or kind is a transition.
     pub(super) fn settle(&mut self, key: &AgentKey, verdict: &Verdict, now: Now) -> Option<Transition> {
-        self.reason.clone_from(&verdict.reason);
         let before = self.standing.as_ref();
         if before.is_some_and(|standing| standing.state == verdict.state && standing.kind == verdict.kind) {
             return None;

@@ -17,7 +17,13 @@ impl Fleet {
         let agents: Vec<(&AgentKey, &Entry)> =
             self.agents.iter().map(|(key, entry)| (key, entry.as_ref())).collect();
         let mut ordered = Vec::with_capacity(agents.len());
-        for on_host in agents.chunk_by(|(a, _), (b, _)| a.tenant == b.tenant && a.host == b.host) {
+        let mut rest = agents.as_slice();
+        while let Some((first, _)) = rest.first() {
+            // In the order of their keys: a few comparisons find where the host ends.
+            let of_host =
+                rest.partition_point(|(key, _)| key.tenant == first.tenant && key.host == first.host);
+            let (on_host, others) = rest.split_at(of_host);
+            rest = others;
             let shared = shared_names(on_host);
             let host = on_host.first().and_then(|(key, _)| self.host_of(key));
             let from = ordered.len();

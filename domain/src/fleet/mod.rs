@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use crate::ids::{AgentKey, HostId, TenantId};
 use crate::observation::{HostPlanes, Observation, Pane, SocketState, Vantage};
-use crate::readiness::{Deadline, Thresholds, assess};
+use crate::readiness::{Deadline, Thresholds, assess, steady_until};
 use crate::time::{Mono, Now};
 
-use entry::{Entry, Place, Places, Standing};
+use entry::{Entry, Judged, Place, Places, Standing};
 
 pub use event::{Effect, Event, Happening, MassDeath, MassEnd, ReporterId, Restored, Transition};
 pub use resolve::{Unresolved, resolve};
@@ -131,7 +131,7 @@ impl Fleet {
     pub fn next_deadline(&self) -> Option<(Mono, &AgentKey, Option<&Deadline>)> {
         let (at, key) = self.deadlines.first()?;
         let entry = self.agents.get(key)?;
-        Some((*at, key, entry.next.as_ref().filter(|next| next.at == *at)))
+        Some((*at, key, entry.next().filter(|next| next.at == *at)))
     }
 
     pub fn generation(&self) -> u64 {
@@ -287,7 +287,8 @@ impl Fleet {
             effects.push(Effect::Removed { key: key.clone(), generation: self.generation });
             return;
         }
-        let verdict = assess(&entry.signals(), &self.thresholds, now.mono);
+        let signals = entry.signals();
+        let verdict = assess(&signals, &self.thresholds, now.mono);
         if let Some(transition) = entry.settle(key, &verdict, now) {
             effects.push(Effect::Transition(transition));
         }
@@ -302,7 +303,8 @@ impl Fleet {
             entry.planned.push(at);
             self.deadlines.insert((at, key.clone()));
         }
-        entry.next = verdict.next;
+        let until = steady_until(&signals, &self.thresholds, now.mono);
+        entry.judged = Some(Judged { verdict, until });
         self.generation += 1;
         entry.generation = self.generation;
         effects.push(Effect::Changed { key: key.clone(), generation: self.generation });

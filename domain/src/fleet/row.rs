@@ -9,14 +9,12 @@ use crate::heartbeat::{self, Health};
 use crate::ids::{AgentKey, RuntimeName, SessionId};
 use crate::limits::provider_of;
 use crate::observation::Pane;
-use crate::readiness::{
-    EvidenceSignal, PaneSignal, Signals, State, StuckKind, Thresholds, Verdict, assess, judge,
-};
+use crate::readiness::{EvidenceSignal, PaneSignal, State, StuckKind, Thresholds, Verdict, assess};
 use crate::time::{Mono, Now, Wall};
 use crate::usage::Tokens;
 
 use super::Host;
-use super::entry::{Entry, Slot};
+use super::entry::{Entry, Judged, Slot};
 use super::view::{AgentView, BeatView, EvidenceView, Link, NextView};
 
 /// An [`AgentView`] without its signals; the fields are described there.
@@ -38,7 +36,7 @@ pub struct Row<'a> {
     pub state: State,
     pub kind: Option<StuckKind>,
     pub since: Wall,
-    pub reason: String,
+    pub reason: Cow<'a, str>,
     pub evidence: Vec<EvidenceView>,
     pub draft: Option<bool>,
     pub drift: Vec<Drift>,
@@ -66,27 +64,17 @@ static NONE: BTreeMap<String, Tokens> = BTreeMap::new();
 
 impl Row<'_> {
     /// No more than the usual table shows: who it is, how it is and why, since when, and what is wrong with it.
-    #[must_use]
-    pub fn basic(mut self) -> Self {
+    pub fn keep_basic(&mut self) {
         self.evidence.retain(|evidence| Some(evidence.kind) == self.kind);
         for drift in &mut self.drift {
             (drift.detail, drift.remedy) = (String::new(), String::new());
         }
-        let BeatView { age, health, clock_skew, .. } = self.heartbeat;
-        let heartbeat = BeatView { ts: None, pid: None, status: None, age, health, source: None, clock_skew };
-        let (alias, account, pane, model, conversation, next) = (None, None, None, None, None, None);
-        Self {
-            alias,
-            account,
-            pane,
-            heartbeat,
-            model,
-            conversation,
-            by_model: &NONE,
-            next,
-            generation: 0,
-            ..self
-        }
+        let BeatView { ts, pid, status, source, age: _, health: _, clock_skew: _ } = &mut self.heartbeat;
+        (*ts, *pid, *status, *source) = (None, None, None, None);
+        (self.alias, self.account, self.pane) = (None, None, None);
+        (self.model, self.conversation, self.next) = (None, None, None);
+        self.by_model = &NONE;
+        self.generation = 0;
     }
 
     pub fn to_view(&self) -> AgentView {
@@ -111,7 +99,7 @@ impl Row<'_> {
             state: self.state,
             kind: self.kind,
             since: self.since,
-            reason: self.reason.clone(),
+            reason: self.reason.clone().into_owned(),
             evidence: self.evidence.clone(),
             draft: self.draft,
             drift: self.drift.clone(),
@@ -137,15 +125,15 @@ pub(super) fn of<'a>(
     now: Now,
     day_start: Wall,
 ) -> Row<'a> {
-    let signals = entry.signals();
-    let verdict = verdict(&signals, entry, thresholds, now.mono);
     let slot = entry.best();
     let seen = slot.map(|slot| &slot.seen);
     let roster = entry.roster.as_ref();
-    let pane_alive = match signals.pane {
-        PaneSignal::Alive => Some(true),
-        PaneSignal::Dead { .. } | PaneSignal::Gone => Some(false),
-        PaneSignal::Unreachable { .. } | PaneSignal::Unknown => None,
+    let verdict = verdict(entry, thresholds, now.mono);
+    let (pane_alive, pane_exists) = match entry.pane() {
+        PaneSignal::Alive => (Some(true), Some(true)),
+        PaneSignal::Dead { .. } => (Some(false), Some(true)),
+        PaneSignal::Gone => (Some(false), Some(false)),
+        PaneSignal::Unreachable { .. } | PaneSignal::Unknown => (None, None),
     };
     let systemd_known = host
         .is_some_and(|host| host.planes.systemd.unavailable.is_none() && !host.planes.roster.path.is_empty());
@@ -168,13 +156,12 @@ pub(super) fn of<'a>(
             Some(Pane::Alive { id, pid, command, title }) => Some(PaneRow { id, pid: *pid, command, title }),
             _ => None,
         },
-        idle: signals.last_activity.map(|moved| moved.age_at(now.mono)),
+        idle: slot.and_then(|slot| Some(slot.at.mono.minus(slot.seen.idle?).age_at(now.mono))),
         heartbeat: beat(slot, now),
         state: verdict.state,
         kind: verdict.kind,
         since: entry.standing.as_ref().map_or(now.wall, |standing| standing.since),
-        reason: verdict.reason,
-        evidence: verdict.evidence.into_iter().map(|evidence| evidence_view(evidence, now)).collect(),
+        evidence: verdict.evidence.iter().map(|evidence| evidence_view(evidence, now)).collect(),
         draft: seen.and_then(|seen| seen.draft),
         drift: drift::find(&drift::Facts {
             name: &key.session,
@@ -183,7 +170,7 @@ pub(super) fn of<'a>(
                 !host.planes.roster.path.is_empty() && host.planes.roster.error.is_none()
             }),
             unit: entry.unit.as_ref(),
-            session_exists: pane_alive.map(|alive| alive || matches!(signals.pane, PaneSignal::Dead { .. })),
+            session_exists: pane_exists,
             runtime_seen: seen.and_then(|seen| seen.runtime.as_ref()),
             model_seen: seen.and_then(|seen| seen.model.as_deref()),
         }),
@@ -193,28 +180,32 @@ pub(super) fn of<'a>(
         by_model: &entry.book.by_model,
         transitions: &entry.transitions,
         link: link(slot),
-        next: verdict.next.map(|next| NextView {
+        next: verdict.next.as_ref().map(|next| NextView {
             at: now.wall_of(next.at),
             becomes: next.becomes,
             kind: next.kind,
-            because: next.because,
+            because: next.because.clone(),
         }),
+        reason: match verdict {
+            Cow::Borrowed(verdict) => Cow::Borrowed(&verdict.reason),
+            Cow::Owned(verdict) => Cow::Owned(verdict.reason),
+        },
         generation: entry.generation,
     }
 }
 
-/// The next deadline is the entry's until it is due: nothing but an event, which would have renewed it, moves it.
-fn verdict(signals: &Signals, entry: &Entry, thresholds: &Thresholds, now: Mono) -> Verdict {
-    match &entry.next {
-        Some(next) if next.at <= now => assess(signals, thresholds, now),
-        next => Verdict { next: next.clone(), ..judge(signals, thresholds, now) },
+/// The latest one, as long as time alone changed nothing of it; nothing but an event, which would have renewed it, did.
+fn verdict<'a>(entry: &'a Entry, thresholds: &Thresholds, now: Mono) -> Cow<'a, Verdict> {
+    match &entry.judged {
+        Some(Judged { verdict, until }) if until.is_none_or(|until| now < until) => Cow::Borrowed(verdict),
+        _ => Cow::Owned(assess(&entry.signals(), thresholds, now)),
     }
 }
 
-fn evidence_view(evidence: EvidenceSignal, now: Now) -> EvidenceView {
+fn evidence_view(evidence: &EvidenceSignal, now: Now) -> EvidenceView {
     EvidenceView {
         kind: evidence.kind,
-        line: evidence.line,
+        line: evidence.line.clone(),
         source: evidence.source,
         since: evidence.since.map(|since| now.wall_of(since)),
         until: evidence.until.map(|until| now.wall_of(until)),

@@ -280,7 +280,7 @@ proptest! {
     /// Total; every transition starts where the last one ended; the list says what was told; and no agent changes
     /// more often than it was given cause: an event that touched it, or a deadline it had announced.
     #[test]
-    fn any_history_is_consistent_and_never_flaps(steps in proptest::collection::vec(any_step(), 1..60)) {
+    fn any_history_is_consistent_and_never_flaps(steps in proptest::collection::vec(any_step(), 1..60), later in 0i64..400_000) {
         let mut fleet = connected();
         let mut reporter = R;
         let mut clock = 0i64;
@@ -336,6 +336,12 @@ proptest! {
             if let Some((at, _, _)) = fleet.next_deadline() {
                 prop_assert!(at > Mono(clock), "a deadline in the past was left");
             }
+            // What was judged then is told as if it were judged now, however much later that is.
+            let later = now(clock + later);
+            let listed: Vec<AgentView> = fleet.list(later, Wall(0));
+            let judged: Vec<_> = fleet.agents.values_mut().map(|entry| entry.judged.take()).collect();
+            prop_assert_eq!(&listed, &fleet.list(later, Wall(0)));
+            fleet.agents.values_mut().zip(judged).for_each(|(entry, judged)| entry.judged = judged);
         }
     }
 }

@@ -5,6 +5,7 @@ mod agent;
 mod budget;
 mod budget_state;
 mod limits;
+mod listing;
 mod observation;
 mod report;
 mod row;
@@ -19,6 +20,7 @@ pub use budget::{
 };
 pub use budget_state::{budget_from_pb, budget_to_pb, window_from_pb, window_to_pb};
 pub use limits::{readings_from_pb, readings_to_pb, standings_from_pb, standings_to_pb};
+pub use listing::Listed;
 pub use observation::{observation_from_pb, observation_to_pb, planes_from_pb, planes_to_pb};
 pub use report::{
     Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, mass_end_from_pb, mass_end_to_pb,

@@ -37,6 +37,8 @@ pub use show::{AccountView, Outlook, Overview, Room, State, Under};
 pub const MAX_HELD: usize = 10_000;
 /// Ended tasks that are remembered, so that asking again with the same name does not begin anew.
 pub const MAX_ENDED: usize = 20_000;
+/// Times on screens are rounded by less, in milliseconds.
+const ROUNDED: u64 = 3_600_000;
 /// Names that a ceiling for each counts apart.
 const MAX_NAMES: usize = 10_000;
 
@@ -319,11 +321,15 @@ impl Gate {
         }
     }
 
-    /// A provider lets nothing of the account through until then.
+    /// A provider lets nothing of the account through until then. A screen says that to the minute or the hour: where a
+    /// full window of the account resets about then, its reset is what was meant.
     pub fn stuck(&mut self, account: &str, until: Wall) {
-        if let Some(account) = self.config.called(account) {
-            self.stuck.insert(account.name.clone(), until);
-        }
+        let Some(account) = self.config.called(account) else { return };
+        let full = self.windows.get(&account.name).into_iter().flatten().filter_map(|window| window.provider);
+        let resets = full.filter(|fact| fact.used.is_some_and(|used| used >= 1.0));
+        let resets = resets.filter_map(|fact| fact.resets_at).filter(|at| at.0.abs_diff(until.0) < ROUNDED);
+        let until = resets.min_by_key(|at| at.0.abs_diff(until.0)).unwrap_or(until);
+        self.stuck.insert(account.name.clone(), until);
     }
 
     /// What the owner says of a window; what is `None` in it is as the file says, `None` altogether is nothing said.

@@ -200,6 +200,11 @@ fn an_account_that_hit_its_limit_is_left_alone_until_the_reset() {
         (queued.decision, queued.reason, queued.until),
         (Decision::Queue, Reason::LimitHit, Some(at("2026-11-21T14:00:00Z")))
     );
+    // A screen says the same of the other one's limit, to the hour: what its provider said is exact.
+    gate.stuck("max-1", at("2026-11-21T14:30:00Z"));
+    gate.stuck("max-2", at("2026-11-21T16:00:00Z"));
+    let queued = gate.admit(&to, false, noon()).unwrap();
+    assert_eq!((queued.reason, queued.until), (Reason::LimitHit, Some(reset)));
     assert_eq!(said(&mut gate, &to, reset).3.as_deref(), Some("max-1"));
 }
 
