@@ -36,19 +36,23 @@ const CLASSES: [&str; 2] = ["implementer", "reviewer"];
 /// Pico-dollars a token.
 const PRICE: f64 = 5e6;
 
-/// How large tasks are.
+/// How large tasks are, and how many of them an account lets run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Tokens, from and below.
     pub tokens: (u64, u64),
     /// Five minutes each, from and below.
     pub steps: (u64, u64),
+    /// Of an account.
+    pub at_once: u32,
 }
 
 /// Up to twenty minutes.
-pub const SHORT_TASKS: Size = Size { tokens: (10_000, 100_000), steps: (1, 5) };
+pub const SHORT_TASKS: Size = Size { tokens: (10_000, 100_000), steps: (1, 5), at_once: 22 };
+/// So few at once that an account can hardly spend more than evenly.
+pub const FEW_TASKS: Size = Size { at_once: 17, ..SHORT_TASKS };
 /// Up to an hour and twenty minutes.
-pub const LONG_TASKS: Size = Size { tokens: (40_000, 400_000), steps: (4, 17) };
+pub const LONG_TASKS: Size = Size { tokens: (40_000, 400_000), steps: (4, 17), at_once: 22 };
 
 /// What holds work back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +112,7 @@ pub struct Outcome {
 const WEEKLY: [f64; 3] = [560e6, 900e6, 420e6];
 const SHORT: [f64; 3] = [40e6, 20e6, 30e6];
 
-fn config(rule: Rule) -> Config {
+fn config(rule: Rule, size: Size) -> Config {
     let account = |index: usize| Account {
         name: format!("max-{index}"),
         provider: "anthropic".to_owned(),
@@ -116,7 +120,7 @@ fn config(rule: Rule) -> Config {
         agents: Default::default(),
         classes: Default::default(),
         models: Vec::new(),
-        concurrency: Some(17),
+        concurrency: Some(size.at_once),
         windows: vec![
             WindowSpec::told("5h", Duration::from_secs(5 * 3600)),
             WindowSpec::told("7d", Duration::from_secs(7 * 86_400)),

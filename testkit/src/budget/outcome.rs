@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::world::play;
-use super::{LONG_TASKS, Outcome, Past, Rule, SEEDS, SHORT_TASKS};
+use super::{FEW_TASKS, LONG_TASKS, Outcome, Past, Rule, SEEDS, SHORT_TASKS};
 
 /// The tighter of an account's windows: only it can be used up.
 fn tight(past: &Past) -> bool {
@@ -57,11 +57,12 @@ impl Outcome {
     }
 }
 
-/// The three rules side by side, each by the worst of its traces, and longer tasks beside them, as a table for
+/// The three rules side by side, each by the worst of its traces, and beside them fewer tasks at once and longer ones, as a table for
 /// `docs/budget.md`.
 pub fn table() -> String {
-    let mut out =
-        String::from("| | paced | cap only | no pacing | paced, long tasks |\n|---|---|---|---|---|\n");
+    let mut out = String::from(
+        "| | paced | cap only | no pacing | paced, few at once | paced, long tasks |\n|---|---|---|---|---|---|\n",
+    );
     let of = |rule, size| -> Vec<Outcome> {
         std::thread::scope(|scope| {
             let traces = SEEDS.map(|seed| scope.spawn(move || play(rule, size, seed)));
@@ -72,6 +73,7 @@ pub fn table() -> String {
         of(Rule::Paced, SHORT_TASKS),
         of(Rule::CapOnly, SHORT_TASKS),
         of(Rule::None, SHORT_TASKS),
+        of(Rule::Paced, FEW_TASKS),
         of(Rule::Paced, LONG_TASKS),
     ];
     let mut row = |what: &str, of: &dyn Fn(&[Outcome]) -> String| {

@@ -109,7 +109,7 @@ struct World {
 pub fn play(rule: Rule, size: Size, seed: u64) -> Outcome {
     let accounts = (0..3)
         .map(|index| [Window::new("5h", 5 * HOUR, SHORT[index]), Window::new("7d", 7 * DAY, WEEKLY[index])]);
-    let (mut gate, config) = (Gate::default(), config(rule));
+    let (mut gate, config) = (Gate::default(), config(rule, size));
     let ceilings = config.ceilings.clone();
     gate.configure(Some(config), Wall(START));
     gate.price([("opus".to_owned(), PRICE)].into());
@@ -168,7 +168,7 @@ impl World {
     }
 
     fn job(&mut self, urgent: bool) -> Job {
-        let Size { tokens, steps } = self.size;
+        let Size { tokens, steps, .. } = self.size;
         let actual = self.chance.within(tokens.0, tokens.1);
         Job {
             class: usize::from(self.chance.next().is_multiple_of(REVIEWS)),

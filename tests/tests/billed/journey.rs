@@ -159,9 +159,13 @@ impl World {
 
     /// The transcripts alone tell the same, read as often as one likes; every response stands in the agent's name.
     pub(crate) fn end(&self) -> Result<()> {
-        let (billed, offline) = (self.billed()?, self.offline()?);
-        ensure!(billed == offline, "billed {billed:?}, read {offline:?}");
-        ensure!(self.live()? == billed, "the ledger moved: {:?}", self.live()?);
+        // A sub-agent in the background that ends after the turn has its own be told of it, in an answer more.
+        wait_until(PATIENCE, "the transcripts and the ledger to hold what was billed", || -> Result<()> {
+            let (billed, offline, live) = (self.billed()?, self.offline()?, self.live()?);
+            ensure!(billed == offline, "billed {billed:?}, read {offline:?}");
+            ensure!(billed == live, "billed {billed:?}, counted {live:?}");
+            Ok(())
+        })?;
         let report = fleet(&self.home, &["usage", "--json", "--by", "agent"])?.json()?;
         let rows = report["rows"].as_array().context("no rows")?;
         ensure!(rows.len() == 1 && rows[0]["agent"] == AGENT, "whose: {rows:#?}");

@@ -64,6 +64,7 @@ impl Gate {
         if verdict.reason == Reason::Authorized {
             self.draw(&verdict, need, now);
         }
+        self.promise(&task, now);
         self.hold(&task, task.held(), now);
         self.remember(task);
         if let Some(account) = &verdict.account {

@@ -301,7 +301,7 @@ impl World {
                 let taken = limit.of(standing.ours) + limit.of(window.held);
                 assert!(taken <= limit.size(), "{account} {}: {taken} of {limit}", window.spec.name);
             }
-            if let Some(committed) = window.committed(&standing) {
+            if let Some(committed) = window.bound(&standing, Used::default(), self.now) {
                 assert!(committed <= 1.0 + 1e-9, "{account} {}: {committed}", window.spec.name);
             }
         }

@@ -161,7 +161,7 @@ impl Gate {
                 look.block(Reason::PriceUnknown, None, true);
                 continue;
             }
-            let committed = window.committed(&standing).unwrap_or(used);
+            let bound = window.bound(&standing, need.used, now).unwrap_or(used);
             let what = format!("account {account}, window {}", window.spec.name);
             let held = window.share(&standing, window.held).unwrap_or(0.0);
             let figure = Figure {
@@ -178,7 +178,7 @@ impl Gate {
             if needed > 1.0 {
                 look.block(Reason::TooLarge, None, true);
             } else if full(&standing.limit, standing.at.is_some(), &standing.ours, window.held, need)
-                .unwrap_or(committed + needed > 1.0 || used >= 1.0)
+                .unwrap_or(bound > 1.0 || used >= 1.0)
             {
                 look.block(Reason::WindowFull, ends, false);
             } else if let Some(rate) = window.accrue(&standing, now) {

@@ -8,6 +8,7 @@
 mod judge;
 mod look;
 mod meter;
+mod pulse;
 mod rates;
 mod show;
 mod tasks;
@@ -120,8 +121,8 @@ impl Gate {
             for known in before.get(&account.name).into_iter().flatten() {
                 match windows.iter_mut().find(|window| window.spec.name == known.spec.name) {
                     Some(window) => {
-                        let Window { provider, capacity, credit, since, .. } = known.clone();
-                        *window = Window { provider, capacity, credit, since, ..window.clone() };
+                        let Window { provider, capacity, credit, since, pulse, .. } = known.clone();
+                        *window = Window { provider, capacity, credit, since, pulse, ..window.clone() };
                     }
                     None if known.provider.is_some() => {
                         let spec = WindowSpec::told(&known.spec.name, known.spec.length);

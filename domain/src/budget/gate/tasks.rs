@@ -8,6 +8,7 @@ use super::super::config::Ceiling;
 use super::super::decision::{Stage, Task, Unknown};
 use super::super::spend::KEEP;
 use super::meter::{Meter, Whose};
+use super::window::Window;
 use super::{Gate, MAX_ENDED, MAX_NAMES, Stint};
 
 /// Tasks of one agent whose account is remembered for what it spent on them.
@@ -167,9 +168,24 @@ impl Gate {
         task.actual.add(used);
         let mut freed = before;
         freed.subtract(task.held());
+        for window in self.windows_of(&task) {
+            window.pulse.spent(used.tokens, window.held.tokens, now);
+        }
         let (tasks, name) = (0, task.name.clone());
         self.move_held(&task, freed, Move::Release, tasks, now);
         self.tasks.insert(name, task);
+    }
+
+    fn windows_of(&mut self, task: &Task) -> impl Iterator<Item = &mut Window> {
+        let windows = self.windows.get_mut(task.account.as_deref().unwrap_or_default());
+        windows.into_iter().flatten().filter(|window| window.spec.counts(&task.model))
+    }
+
+    /// A place is about to be held for a new task.
+    pub(super) fn promise(&mut self, task: &Task, now: Wall) {
+        for window in self.windows_of(task) {
+            window.pulse.promised(task.held().tokens, window.held.tokens, now);
+        }
     }
 
     pub(super) fn hold(&mut self, task: &Task, held: Used, now: Wall) {

@@ -13,6 +13,7 @@ use super::super::schedule::Stretch;
 use super::super::spend::{Book, Payer};
 use super::super::standing::{Capacity, Fact, Known, Ledger, Setting, Standing, share, standing};
 use super::meter::Whose;
+use super::pulse::Pulse;
 
 /// At most so much of a window's time is saved up and may be spent at once: with it, a window cannot be through before
 /// 98 % of its time are.
@@ -29,6 +30,8 @@ pub(super) struct Window {
     pub(super) setting: Option<Setting>,
     pub(super) capacity: Capacity,
     pub(super) held: Used,
+    /// How fast what is held is spent.
+    pub(super) pulse: Pulse,
     pub(super) credit: Credit,
     /// To the response what was spent after each figure that somebody told.
     pub(super) since: Vec<(Wall, Used)>,
@@ -100,6 +103,7 @@ impl Window {
             setting: None,
             capacity: Capacity::default(),
             held: Used::default(),
+            pulse: Pulse::default(),
             credit: Credit::default(),
             since: Vec::new(),
             counted: RefCell::default(),
@@ -225,6 +229,21 @@ impl Window {
         Some(standing.used? + self.share(standing, self.held).unwrap_or(0.0))
     }
 
+    /// What part of what is held counts before the window ends: all of it where its owner set a limit.
+    pub(super) fn due(&self, standing: &Standing, now: Wall) -> f64 {
+        match standing.stretch.filter(|_| standing.limit.is_none()) {
+            Some(stretch) => self.pulse.part(now.age_at(stretch.ends)),
+            None => 1.0,
+        }
+    }
+
+    /// Used, and of what is held, with `more`, what can be spent before the window ends; as a share.
+    pub(super) fn bound(&self, standing: &Standing, more: Used, now: Wall) -> Option<f64> {
+        let mut held = self.held;
+        held.add(more);
+        Some(standing.used? + self.share(standing, held).unwrap_or(0.0) * self.due(standing, now))
+    }
+
     pub(super) fn share(&self, standing: &Standing, used: Used) -> Option<f64> {
         share(standing.limit, self.capacity.tokens, used)
     }
@@ -233,7 +252,7 @@ impl Window {
     pub(super) fn accrue(&mut self, standing: &Standing, now: Wall) -> Option<f64> {
         let (stretch, committed) = (standing.stretch?, self.committed(standing)?);
         let left = now.age_at(stretch.ends).as_secs_f64();
-        let rate = if left > 0.0 { (1.0 - committed).max(0.0) / left } else { 0.0 };
+        let rate = if left > 0.0 { (1.0 - standing.used?).max(0.0) / left } else { 0.0 };
         let most = rate * stretch.length().as_secs_f64() * BURST;
         let credit = &mut self.credit;
         if standing.at.is_some() && !credit.told {
