@@ -25,7 +25,7 @@ pub struct Explanation<'a> {
     pub not_known: Vec<String>,
 }
 
-pub fn json<'a>(agent: &'a AgentView, scene: &Scene, origin: &'static str) -> Explanation<'a> {
+pub fn json<'a>(agent: &'a AgentView, scene: &'a Scene, origin: &'static str) -> Explanation<'a> {
     Explanation {
         api_version: API_VERSION,
         kind: "AgentExplanation",

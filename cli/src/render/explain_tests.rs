@@ -20,6 +20,7 @@ fn drift_comes_with_what_mends_it() {
 #[test]
 fn the_explanation_as_json() {
     let agent = samples::explained("analyst");
-    let json = json(&agent, &samples::scene(), "collector");
+    let scene = samples::scene();
+    let json = json(&agent, &scene, "collector");
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
 }

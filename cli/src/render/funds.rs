@@ -84,3 +84,24 @@ fn fund<'w>(account: &str, provider: &str, windows: impl Iterator<Item = &'w Out
     }
     fund
 }
+
+#[cfg(test)]
+impl Funds {
+    /// One account, which pays for that agent.
+    pub fn sample(agent: &AgentView) -> Self {
+        let fund = Fund {
+            account: "max-1".to_owned(),
+            provider: "anthropic".to_owned(),
+            pace: Some((1.25, "7d".to_owned())),
+            room: Some((0.375, "5h".to_owned())),
+        };
+        let costs = Costs {
+            priced: fleet_domain::price::Money(1_250_000_000_000),
+            by_price: 3,
+            unpriced: 1,
+            ..Costs::default()
+        };
+        let of = [(agent.key.session.clone(), 0)].into();
+        Self { each: vec![fund], of, costs: [(agent.key.clone(), costs)].into() }
+    }
+}

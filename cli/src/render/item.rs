@@ -6,11 +6,13 @@ use std::borrow::Cow;
 
 use fleet_domain::drift::Drift;
 use fleet_domain::fleet::{AgentView, EvidenceView, NextView, SignalLine};
+use fleet_domain::price::{Costs, Money};
 use fleet_domain::usage::Tokens;
 use serde::Serialize;
 
 use super::Scene;
 use super::columns::has_drift_flag;
+use super::funds::Fund;
 use super::words::safe;
 
 pub const API_VERSION: &str = "fleet/v1";
@@ -91,6 +93,10 @@ pub struct AgentItem<'a> {
     pub conversation: Option<Cow<'a, str>>,
     /// Since the reader's midnight.
     pub tokens_today: Option<TokensItem>,
+    /// What those cost; null where nothing was used, or no collector tells.
+    pub cost_today: Option<CostItem>,
+    /// The account that pays for it, by the budget in force; null where that tells of none.
+    pub budget: Option<FundItem<'a>>,
     /// Who watches it: live, lost, stopped or none.
     pub link: &'static str,
     pub next: Option<NextItem<'a>>,
@@ -151,6 +157,38 @@ pub struct TokensItem {
     pub total: u64,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostItem {
+    /// US dollars of those responses whose cost is known; null where none's is.
+    pub usd: Option<f64>,
+    /// Responses that are not in `usd`.
+    pub unpriced: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FundItem<'a> {
+    pub account: Cow<'a, str>,
+    /// Of the window that is used fastest; above 1 it will not last.
+    pub pace: Option<PaceItem<'a>>,
+    /// Of the window that has least left.
+    pub room: Option<RoomItem<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PaceItem<'a> {
+    pub window: Cow<'a, str>,
+    pub ratio: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RoomItem<'a> {
+    pub window: Cow<'a, str>,
+    /// Neither used nor held, as a share of its limit.
+    pub share: f64,
+}
+
 /// What changes by time alone if nothing more is seen.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -172,7 +210,7 @@ pub struct SignalItem<'a> {
 }
 
 impl<'a> AgentItem<'a> {
-    pub fn of(agent: &'a AgentView, scene: &Scene) -> Self {
+    pub fn of(agent: &'a AgentView, scene: &'a Scene) -> Self {
         Self {
             name: safe(&agent.name),
             tenant_id: safe(agent.key.tenant.as_str()),
@@ -208,6 +246,8 @@ impl<'a> AgentItem<'a> {
             model: some(&agent.model),
             conversation: agent.conversation.as_ref().map(|id| safe(id.as_str())),
             tokens_today: scene.tokens(agent).map(tokens),
+            cost_today: scene.funds.cost(agent).map(cost),
+            budget: scene.funds.fund(agent).map(fund),
             link: agent.link.as_str(),
             next: agent.next.as_ref().map(next),
         }
@@ -267,6 +307,18 @@ fn tokens(tokens: &Tokens) -> TokensItem {
         output: tokens.output,
         reasoning: tokens.reasoning,
         total: tokens.total(),
+    }
+}
+
+fn cost(costs: &Costs) -> CostItem {
+    CostItem { usd: costs.known().map(Money::usd), unpriced: costs.unpriced }
+}
+
+fn fund(fund: &Fund) -> FundItem<'_> {
+    FundItem {
+        account: safe(&fund.account),
+        pace: fund.pace.as_ref().map(|(ratio, window)| PaceItem { window: safe(window), ratio: *ratio }),
+        room: fund.room.as_ref().map(|(share, window)| RoomItem { window: safe(window), share: *share }),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::render::samples;
 
 #[test]
 fn the_list_as_json() {
-    let scene = samples::scene();
     let fleet = samples::fleet();
+    let scene = samples::funded(&fleet);
     let items: Vec<AgentItem<'_>> = fleet.iter().map(|agent| AgentItem::of(agent, &scene)).collect();
     let names: Vec<&str> = items.iter().map(|item| item.name.as_ref()).collect();
     assert_eq!(names, ["lead", "enhancer", "coder0", "coder1", "coder2", "reviewer0", "analyst", "notes"]);

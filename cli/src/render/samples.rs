@@ -19,6 +19,12 @@ pub fn now() -> Wall {
     Wall::parse_rfc3339("2026-11-21T10:41:39Z").unwrap()
 }
 
+/// With a budget that pays for `coder0`.
+pub fn funded(fleet: &[AgentView]) -> Scene {
+    let coder = fleet.iter().find(|agent| agent.name == "coder0").unwrap();
+    Scene { funds: std::sync::Arc::new(super::funds::Funds::sample(coder)), ..scene() }
+}
+
 pub fn scene() -> Scene {
     Scene { now: now(), zone: TimeZone::UTC, direct: false, colour: false, funds: Default::default() }
 }

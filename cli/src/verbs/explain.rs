@@ -50,8 +50,11 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     }
     let detailed = detail(&at, &snapshot, row).await;
     let agent = detailed.as_ref().unwrap_or(row);
-    let scene = scene(&snapshot, Screen::detect());
+    let mut scene = scene(&snapshot, Screen::detect());
     if args.json {
+        if !snapshot.origin.is_direct() {
+            scene.funds = source::funds(&at).await;
+        }
         return output::json(&explain::json(agent, &scene, snapshot.origin.as_str()), true);
     }
     output::data(&explain::text(agent, &scene))

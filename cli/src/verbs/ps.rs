@@ -148,10 +148,11 @@ impl Request {
         matches!(self.format, Format::Table | Format::Wide)
     }
 
-    /// A column of it, or its order, is the budget's to tell.
+    /// Something of it is the budget's to tell: a column, its order, or a key.
     pub fn of_budget(&self) -> bool {
+        let keys = matches!(self.format, Format::Json | Format::Jsonl | Format::Yaml);
         let columns = self.plan.columns.iter().filter(|_| self.tabular());
-        columns.chain(&self.sort_by).any(|column| column.of_budget())
+        keys || columns.chain(&self.sort_by).any(|column| column.of_budget())
     }
 
     /// What must be known of each agent to show it so.

@@ -64,6 +64,7 @@ mod tests {
         match value {
             Value::Null => "null",
             Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
             Value::Number(_) => "integer",
             Value::String(_) => "string",
             Value::Array(_) => "array",
@@ -74,8 +75,8 @@ mod tests {
     #[test]
     fn what_is_printed_is_what_the_schema_says_and_the_other_way_round() {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-        let scene = samples::scene();
         let fleet = samples::fleet();
+        let scene = samples::funded(&fleet);
         let agents: Vec<_> = fleet.iter().collect();
         let items = Items { agents: &agents, scene: &scene };
         let list = List { origin: Some("collector"), ..List::new("AgentList", items) };
