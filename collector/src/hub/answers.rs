@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleet_domain::budget::gate::State;
-use fleet_domain::fleet::{AgentView, Row, Unresolved, resolve};
+use fleet_domain::fleet::{AgentView, Glance, Unresolved, resolve};
 use fleet_domain::limits::Standing;
 use fleet_domain::{AgentKey, HostId, Now, TenantId, Wall};
 use tokio::sync::oneshot;
@@ -82,7 +82,7 @@ pub struct Listing {
 
 /// A [`Listing`] that is still the hub's own.
 pub struct Rows<'r> {
-    pub agents: Box<dyn Iterator<Item = Row<'r>> + 'r>,
+    pub agents: Box<dyn Iterator<Item = Glance<'r>> + 'r>,
     pub hosts: Vec<HostRow>,
     pub generation: u64,
 }
@@ -181,7 +181,7 @@ impl Hub {
     fn rows(&mut self, day: Day, now: Now) -> Rows<'_> {
         let day_start = since(day, self.day.start(now.wall));
         Rows {
-            agents: Box::new(self.fleet.rows(now, day_start)),
+            agents: Box::new(self.fleet.glances(now, day_start)),
             hosts: self.host_rows(),
             generation: self.fleet.generation(),
         }

@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::BufMut as _;
-use fleet_proto::convert::listing_bytes;
+use fleet_proto::convert::{Written, listing_bytes};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
 use fleet_proto::pb::fleet_service_server::FleetServiceServer;
@@ -30,6 +31,8 @@ type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct Listing {
     pub(super) hub: HubHandle,
     pub(super) others: FleetServiceServer<Query>,
+    /// For the next one who asks for the usual table.
+    pub(super) written: Arc<Mutex<Written>>,
 }
 
 impl NamedService for Listing {
@@ -49,7 +52,7 @@ impl Service<http::Request<Body>> for Listing {
         if request.uri().path() != PATH {
             return self.others.call(request);
         }
-        let call = ListAgents { hub: self.hub.clone() };
+        let call = ListAgents { hub: self.hub.clone(), written: self.written.clone() };
         Box::pin(async move {
             let mut grpc = Grpc::new(Bytes)
                 .apply_max_message_size_config(Some(MAX_QUESTION_BYTES), Some(MAX_QUERY_BYTES));
@@ -60,6 +63,7 @@ impl Service<http::Request<Body>> for Listing {
 
 struct ListAgents {
     hub: HubHandle,
+    written: Arc<Mutex<Written>>,
 }
 
 impl UnaryService<pb::ListAgentsRequest> for ListAgents {
@@ -67,13 +71,16 @@ impl UnaryService<pb::ListAgentsRequest> for ListAgents {
     type Future = Answer<Result<Response<Vec<u8>>, Status>>;
 
     fn call(&mut self, request: Request<pb::ListAgentsRequest>) -> Self::Future {
-        let hub = self.hub.clone();
+        let (hub, written) = (self.hub.clone(), self.written.clone());
         Box::pin(async move {
             let pb::ListAgentsRequest { day_start_unix_ms, basic } = request.into_inner();
-            let written = hub.visit(day(day_start_unix_ms), move |rows| {
-                listing_bytes(rows.agents, rows.hosts.iter().map(host_to_pb), rows.generation, basic)
+            let page = hub.visit(day(day_start_unix_ms), move |rows| {
+                // The hub alone takes it, for one listing at a time.
+                let mut written = basic.then(|| written.lock().unwrap_or_else(PoisonError::into_inner));
+                let hosts = rows.hosts.iter().map(host_to_pb);
+                listing_bytes(rows.agents, hosts, rows.generation, written.as_deref_mut())
             });
-            Ok(Response::new(written.await.map_err(gone)?))
+            Ok(Response::new(page.await.map_err(gone)?))
         })
     }
 }

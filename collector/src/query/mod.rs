@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fleet_domain::fleet::Unresolved;
+use fleet_domain::fleet::{Glance, Unresolved};
 use fleet_domain::report::By;
 use fleet_domain::{AgentKey, Wall};
 use fleet_proto::convert::{agent_into_pb, question_from_pb, standings_to_pb, sums_to_pb};
@@ -52,7 +52,7 @@ impl Query {
         let others = FleetServiceServer::new(self)
             .max_decoding_message_size(MAX_QUESTION_BYTES)
             .max_encoding_message_size(MAX_QUERY_BYTES);
-        listing::Listing { hub, others }
+        listing::Listing { hub, others, written: Arc::default() }
     }
 }
 
@@ -154,7 +154,10 @@ impl Query {
     /// Of each agent that is listed now.
     async fn classes(&self) -> Result<BTreeMap<AgentKey, String>, Status> {
         let of = |rows: Rows<'_>| {
-            rows.agents.filter_map(|row| Some((row.key.clone(), row.class?.to_owned()))).collect()
+            rows.agents
+                .map(Glance::row)
+                .filter_map(|row| Some((row.key.clone(), row.class?.to_owned())))
+                .collect()
         };
         self.hub.visit(Day::Local, of).await.map_err(gone)
     }

@@ -32,6 +32,12 @@ pub(super) struct Judged {
     pub(super) until: Option<Mono>,
 }
 
+impl Judged {
+    pub(super) fn holds_at(&self, now: Mono) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// The latest observation from one vantage, and when it arrived on this clock.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::entry::Entry;
-use super::row::{self, Row};
+use super::glance::Glance;
+use super::row::Row;
 use super::view::{self, AgentView};
 use super::{Fleet, Host};
 use crate::SocketName;
@@ -14,6 +15,11 @@ use crate::time::{Now, Wall};
 impl Fleet {
     /// Every agent, hosts in order, and within a host as the roster has them, then unmanaged sessions by name.
     pub fn rows(&self, now: Now, day_start: Wall) -> impl Iterator<Item = Row<'_>> {
+        self.glances(now, day_start).map(Glance::row)
+    }
+
+    /// The same, none of them looked at yet.
+    pub fn glances(&self, now: Now, day_start: Wall) -> impl Iterator<Item = Glance<'_>> {
         let agents: Vec<(&AgentKey, &Entry)> =
             self.agents.iter().map(|(key, entry)| (key, entry.as_ref())).collect();
         let mut ordered = Vec::with_capacity(agents.len());
@@ -33,8 +39,15 @@ impl Fleet {
             }));
             ordered[from..].sort_by_key(|(_, entry, ..)| entry.position);
         }
-        ordered.into_iter().map(move |(key, entry, host, name)| {
-            row::of(key, entry, host, name, &self.thresholds, now, day_start)
+        let thresholds = &self.thresholds;
+        ordered.into_iter().map(move |(key, entry, host, name)| Glance {
+            key,
+            entry,
+            host,
+            name,
+            thresholds,
+            now,
+            day_start,
         })
     }
 
@@ -54,7 +67,8 @@ impl Fleet {
         let (key, entry) = self.agents.get_key_value(key)?;
         let host = self.host_of(key);
         let name = shown_name(key, self.collides(key));
-        Some(row::of(key, entry, host, name, &self.thresholds, now, day_start).to_view())
+        let thresholds = &self.thresholds;
+        Some(Glance { key, entry, host, name, thresholds, now, day_start }.row().to_view())
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &AgentKey> {

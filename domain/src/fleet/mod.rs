@@ -12,6 +12,7 @@
 
 mod entry;
 mod event;
+mod glance;
 mod list;
 mod resolve;
 mod row;
@@ -28,6 +29,7 @@ use crate::time::{Mono, Now};
 use entry::{Entry, Judged, Place, Places, Standing};
 
 pub use event::{Effect, Event, Happening, MassDeath, MassEnd, ReporterId, Restored, Transition};
+pub use glance::{Glance, Mark};
 pub use resolve::{Unresolved, resolve};
 pub use row::{PaneRow, Row};
 pub use view::{AgentView, BeatView, EvidenceView, Link, NextView, SignalLine};

@@ -13,8 +13,8 @@ use crate::readiness::{EvidenceSignal, PaneSignal, State, StuckKind, Thresholds,
 use crate::time::{Mono, Now, Wall};
 use crate::usage::Tokens;
 
-use super::Host;
-use super::entry::{Entry, Judged, Slot};
+use super::entry::{Entry, Slot};
+use super::glance::Glance;
 use super::view::{AgentView, BeatView, EvidenceView, Link, NextView};
 
 /// An [`AgentView`] without its signals; the fields are described there.
@@ -69,8 +69,7 @@ impl Row<'_> {
         for drift in &mut self.drift {
             (drift.detail, drift.remedy) = (String::new(), String::new());
         }
-        let BeatView { ts, pid, status, source, age: _, health: _, clock_skew: _ } = &mut self.heartbeat;
-        (*ts, *pid, *status, *source) = (None, None, None, None);
+        self.heartbeat.keep_basic();
         (self.alias, self.account, self.pane) = (None, None, None);
         (self.model, self.conversation, self.next) = (None, None, None);
         self.by_model = &NONE;
@@ -116,15 +115,8 @@ impl Row<'_> {
     }
 }
 
-pub(super) fn of<'a>(
-    key: &'a AgentKey,
-    entry: &'a Entry,
-    host: Option<&Host>,
-    name: Cow<'a, str>,
-    thresholds: &Thresholds,
-    now: Now,
-    day_start: Wall,
-) -> Row<'a> {
+pub(super) fn of(glance: Glance<'_>) -> Row<'_> {
+    let Glance { key, entry, host, name, thresholds, now, day_start } = glance;
     let slot = entry.best();
     let seen = slot.map(|slot| &slot.seen);
     let roster = entry.roster.as_ref();
@@ -156,7 +148,7 @@ pub(super) fn of<'a>(
             Some(Pane::Alive { id, pid, command, title }) => Some(PaneRow { id, pid: *pid, command, title }),
             _ => None,
         },
-        idle: slot.and_then(|slot| Some(slot.at.mono.minus(slot.seen.idle?).age_at(now.mono))),
+        idle: slot.and_then(|slot| idle(slot, now)),
         heartbeat: beat(slot, now),
         state: verdict.state,
         kind: verdict.kind,
@@ -197,7 +189,7 @@ pub(super) fn of<'a>(
 /// The latest one, as long as time alone changed nothing of it; nothing but an event, which would have renewed it, did.
 fn verdict<'a>(entry: &'a Entry, thresholds: &Thresholds, now: Mono) -> Cow<'a, Verdict> {
     match &entry.judged {
-        Some(Judged { verdict, until }) if until.is_none_or(|until| now < until) => Cow::Borrowed(verdict),
+        Some(judged) if judged.holds_at(now) => Cow::Borrowed(&judged.verdict),
         _ => Cow::Owned(assess(&entry.signals(), thresholds, now)),
     }
 }
@@ -221,7 +213,11 @@ fn link(slot: Option<&Slot>) -> Link {
     }
 }
 
-fn beat(slot: Option<&Slot>, now: Now) -> BeatView {
+pub(super) fn idle(slot: &Slot, now: Now) -> Option<Duration> {
+    Some(slot.at.mono.minus(slot.seen.idle?).age_at(now.mono))
+}
+
+pub(super) fn beat(slot: Option<&Slot>, now: Now) -> BeatView {
     let Some((slot, beat)) = slot.and_then(|slot| Some((slot, slot.seen.heartbeat.as_ref()?))) else {
         return BeatView {
             ts: None,

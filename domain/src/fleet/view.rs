@@ -63,6 +63,13 @@ pub struct BeatView {
     pub clock_skew: bool,
 }
 
+impl BeatView {
+    /// No more than the usual table shows.
+    pub fn keep_basic(&mut self) {
+        (self.ts, self.pid, self.status, self.source) = (None, None, None, None);
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvidenceView {
     pub kind: StuckKind,

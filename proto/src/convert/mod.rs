@@ -26,7 +26,7 @@ pub use report::{
     Answer, Hello, Origin, Report, answer_from_pb, answer_to_pb, mass_end_from_pb, mass_end_to_pb,
     report_from_pb, report_to_pb,
 };
-pub use row::listing_bytes;
+pub use row::{Written, listing_bytes};
 pub use scalar::{
     key_from_pb, key_to_pb, kind_from_pb, kind_to_pb, state_from_pb, state_to_pb, vantage_from_pb,
 };

@@ -1,10 +1,14 @@
 //! A listing written straight from the register's rows into the bytes of a `ListAgentsResponse`.
 //!
 //! Ten thousand agents are ten thousand times thirty words; as messages each would be copied twice before it is on the
-//! wire. A test holds these bytes against what [`super::agent_to_pb`] says of the same rows.
+//! wire. A test holds these bytes against what [`super::agent_to_pb`] says of the same rows. What the usual table shows of
+//! an agent is kept as it was written, for as long as nothing of it changes but its ages.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use fleet_domain::drift::Drift;
-use fleet_domain::fleet::{BeatView, EvidenceView, NextView, Row};
+use fleet_domain::fleet::{BeatView, EvidenceView, Glance, Mark, NextView, Row};
 use fleet_domain::ids::AgentKey;
 use fleet_domain::usage::Tokens;
 use prost::Message;
@@ -17,22 +21,55 @@ use crate::pb;
 /// What an agent takes at least; a guess that saves growing the buffer many times.
 const USUAL_BYTES: usize = 448;
 
-/// A `ListAgentsResponse` of these rows, each with all that is known of it or with no more than the usual table shows.
+/// What the usual table shows of agents, as it was written, without their ages.
+#[derive(Debug, Default)]
+pub struct Written(HashMap<Mark, Box<[u8]>>);
+
+/// Rows beyond twice as many as are listed are of the past.
+const SPARE: usize = 64;
+
+/// A `ListAgentsResponse` of these agents, each with all that is known of it; or, where there is something `written` to go
+/// by, with no more than the usual table shows.
 pub fn listing_bytes<'a>(
-    rows: impl Iterator<Item = Row<'a>>,
+    agents: impl Iterator<Item = Glance<'a>>,
     hosts: impl IntoIterator<Item = pb::HostStatus>,
     generation: u64,
-    basic: bool,
+    mut written: Option<&mut Written>,
 ) -> Vec<u8> {
-    let mut page = Writer(Vec::with_capacity(rows.size_hint().0 * USUAL_BYTES));
-    let mut scratch = Writer(Vec::new());
-    for mut row in rows {
-        if basic {
-            row.keep_basic();
-        }
+    let mut page = Writer(Vec::with_capacity(agents.size_hint().0 * USUAL_BYTES));
+    let (mut scratch, mut aged) = (Writer(Vec::new()), Writer(Vec::new()));
+    let mut listed = 0;
+    for glance in agents {
+        listed += 1;
         scratch.0.clear();
-        agent(&mut scratch, &row);
-        page.bytes(1, &scratch.0);
+        match &mut written {
+            None => {
+                let row = glance.row();
+                steady(&mut scratch, &row);
+                ages(&mut scratch, row.idle, &row.heartbeat);
+                page.bytes(1, &scratch.0);
+            }
+            Some(written) => {
+                aged.0.clear();
+                let mut heartbeat = glance.heartbeat();
+                heartbeat.keep_basic();
+                ages(&mut aged, glance.idle(), &heartbeat);
+                let mark = glance.mark();
+                match mark.as_ref().and_then(|mark| written.0.get(mark)) {
+                    Some(known) => page.both(1, known, &aged.0),
+                    None => {
+                        let mut row = glance.row();
+                        row.keep_basic();
+                        steady(&mut scratch, &row);
+                        page.both(1, &scratch.0, &aged.0);
+                        written.0.extend(mark.map(|mark| (mark, scratch.0.as_slice().into())));
+                    }
+                }
+            }
+        }
+    }
+    if let Some(written) = written.filter(|written| written.0.len() > 2 * listed + SPARE) {
+        written.0.clear();
     }
     for host in hosts {
         page.bytes(2, &host.encode_to_vec());
@@ -41,8 +78,14 @@ pub fn listing_bytes<'a>(
     page.0
 }
 
-/// The fields of `Agent`, by their numbers.
-fn agent(out: &mut Writer, row: &Row<'_>) {
+/// The fields of `Agent` that are another at every moment.
+fn ages(out: &mut Writer, idle: Option<Duration>, heartbeat: &BeatView) {
+    out.optional_number(15, idle.map(ms));
+    out.message(16, |out| beat(out, heartbeat));
+}
+
+/// All others, by their numbers.
+fn steady(out: &mut Writer, row: &Row<'_>) {
     out.message(1, |out| key(out, row.key));
     out.text(2, &row.name);
     out.text(3, row.runtime.map(|runtime| runtime.as_str()).unwrap_or_default());
@@ -59,8 +102,6 @@ fn agent(out: &mut Writer, row: &Row<'_>) {
         out.optional_text(13, Some(pane.command));
         out.optional_text(14, Some(pane.title));
     }
-    out.optional_number(15, row.idle.map(ms));
-    out.message(16, |out| beat(out, &row.heartbeat));
     out.word(17, state_to_pb(row.state) as i32);
     out.word(18, kind_to_pb(row.kind) as i32);
     out.time(19, row.since.0);
@@ -170,9 +211,15 @@ impl Writer {
     }
 
     fn bytes(&mut self, tag: u32, bytes: &[u8]) {
+        self.both(tag, bytes, &[]);
+    }
+
+    /// One field of two parts.
+    fn both(&mut self, tag: u32, first: &[u8], second: &[u8]) {
         encode_key(tag, WireType::LengthDelimited, &mut self.0);
-        encode_varint(bytes.len() as u64, &mut self.0);
-        self.0.extend_from_slice(bytes);
+        encode_varint((first.len() + second.len()) as u64, &mut self.0);
+        self.0.extend_from_slice(first);
+        self.0.extend_from_slice(second);
     }
 
     /// A message within. Nearly all are shorter than 128 bytes, whose length is one byte; a longer one makes room.
@@ -299,11 +346,12 @@ mod tests {
         fn the_bytes_say_what_the_messages_say(
             seen in proptest::collection::vec(seen(), 0..6), planes in planes(),
             counts in proptest::collection::vec(any::<u64>(), 4), later in 0i64..200_000, generation in any::<u64>(),
+            after in 0i64..200_000,
         ) {
             let fleet = fleet(&seen, &planes, &counts);
             let at = now(later);
             let host = pb::HostStatus { host: "box".to_owned(), up: true, ..Default::default() };
-            let bytes = listing_bytes(fleet.rows(at, Wall(0)), [host.clone()], generation, false);
+            let bytes = listing_bytes(fleet.glances(at, Wall(0)), [host.clone()], generation, None);
             let expected = pb::ListAgentsResponse {
                 agents: fleet.list(at, Wall(0)).iter().map(|view| agent_to_pb(view, false)).collect(),
                 hosts: vec![host],
@@ -311,14 +359,18 @@ mod tests {
             };
             prop_assert_eq!(pb::ListAgentsResponse::decode(bytes.as_slice()).unwrap(), expected.clone());
             prop_assert_eq!(bytes.len(), expected.encoded_len());
-            let basic = listing_bytes(fleet.rows(at, Wall(0)), [], generation, true);
-            let basic = pb::ListAgentsResponse::decode(basic.as_slice()).unwrap();
-            let basics = fleet.rows(at, Wall(0)).map(|mut row| {
-                row.keep_basic();
-                agent_to_pb(&row.to_view(), false)
-            });
-            let told: Vec<pb::Agent> = basics.collect();
-            prop_assert_eq!(basic.agents, told);
+            // What was written before is right at any later time.
+            let mut written = Written::default();
+            for at in [at, now(later), now(later + after), now(later + after)] {
+                let basic = listing_bytes(fleet.glances(at, Wall(0)), [], generation, Some(&mut written));
+                let basic = pb::ListAgentsResponse::decode(basic.as_slice()).unwrap();
+                let basics = fleet.rows(at, Wall(0)).map(|mut row| {
+                    row.keep_basic();
+                    agent_to_pb(&row.to_view(), false)
+                });
+                let told: Vec<pb::Agent> = basics.collect();
+                prop_assert_eq!(basic.agents, told);
+            }
         }
     }
 }
