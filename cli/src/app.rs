@@ -174,7 +174,13 @@ fn in_runtime(app: App) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Code::Failure, format!("no runtime: {error}")))?;
-    runtime.block_on(run(app))
+    let waited_for = matches!(&app.verb, Verb::Ps(args) if !args.watches());
+    let outcome = runtime.block_on(run(app));
+    if waited_for {
+        // Nothing of it runs on, and the process ends here: to take it apart would only delay that.
+        std::mem::forget(runtime);
+    }
+    outcome
 }
 
 async fn run(App { global, verb }: App) -> Outcome {

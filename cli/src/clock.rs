@@ -20,6 +20,7 @@ pub fn now() -> Now {
 pub fn zone() -> TimeZone {
     // To find a zone by its name, the whole database of zones is walked, which takes as long as the rest of a table.
     let known = match std::env::var_os("TZ").filter(|zone| !zone.is_empty()) {
+        Some(_) if std::env::var_os("TZDIR").is_some() => None,
         Some(name) => name.to_str().and_then(|name| named(Path::new(ZONES), name)),
         None => local(Path::new(LOCAL)),
     };

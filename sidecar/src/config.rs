@@ -56,7 +56,9 @@ pub struct Options {
     pub log: tracing::Level,
 }
 
+// Each is described to the parser when it is asked for: what a parser takes at the start, a heap keeps.
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Hand a runtime's hook event on to the sidecars; exits 0 whatever happens.
     Hook(crate::hook::Options),

@@ -38,7 +38,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a child gets to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
 /// What the whole fleet gets to end, when it was told to from elsewhere.
-const END_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_secs(60);
+/// And so long for each agent, as they end one after the other.
+const END_EACH: Duration = Duration::from_secs(6);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const CHILDREN: [(&str, &[&str]); 2] = [("fleet-collector", &[]), ("fleet-sidecar", &["--host"])];
 
@@ -87,8 +89,8 @@ pub fn runs(home: &Home) -> bool {
 /// True where a supervisor ran, was told to end, and did.
 ///
 /// # Errors
-/// When it cannot be told, or still runs after [`END_LIMIT`].
-pub async fn end(home: &Home) -> Result<bool, Failure> {
+/// When it cannot be told, or still runs when all of so many agents should have ended.
+pub async fn end(home: &Home, agents: usize) -> Result<bool, Failure> {
     let Ok(mut file) = File::options().read(true).write(true).open(lock_path(home)) else { return Ok(false) };
     if file.try_lock().is_ok() {
         return Ok(false);
@@ -103,9 +105,9 @@ pub async fn end(home: &Home) -> Result<bool, Failure> {
             sleep(LOOK_AGAIN).await;
         }
     };
-    if timeout(END_LIMIT, gone).await.is_err() {
-        let message =
-            format!("the `fleet up` of PID {pid} still stops the fleet after {}s", END_LIMIT.as_secs());
+    let limit = END_LIMIT + END_EACH.saturating_mul(u32::try_from(agents).unwrap_or(u32::MAX));
+    if timeout(limit, gone).await.is_err() {
+        let message = format!("the `fleet up` of PID {pid} still stops the fleet after {}s", limit.as_secs());
         return Err(Failure::new(Code::TimedOut, message).next("what it waits for stands in its terminal"));
     }
     Ok(true)

@@ -180,7 +180,7 @@ impl Column {
             }),
             _ => Style::new(),
         };
-        Cell { text, style }
+        Cell::styled(text, style)
     }
 
     pub fn text<'a>(self, agent: &'a AgentView, scene: &Scene) -> Cow<'a, str> {

@@ -11,17 +11,29 @@ const COMFORT: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell<'t> {
-    pub text: Cow<'t, str>,
-    pub style: Style,
+    text: Cow<'t, str>,
+    style: Style,
+    /// See [`width_of`]; wider than any terminal where it does not fit.
+    width: u16,
 }
 
 impl<'t> Cell<'t> {
     pub fn plain(text: impl Into<Cow<'t, str>>) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self::styled(text, Style::new())
     }
 
     pub fn styled(text: impl Into<Cow<'t, str>>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        let text = text.into();
+        let width = u16::try_from(width_of(&text)).unwrap_or(u16::MAX);
+        Self { text, style, width }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn width(&self) -> usize {
+        if self.width == u16::MAX { width_of(&self.text) } else { usize::from(self.width) }
     }
 }
 
@@ -131,7 +143,7 @@ impl<'t> Grid<'t> {
             self.heads.iter().map(|head| if headers { width_of(&head.title) } else { 0 }).collect();
         for row in self.rows() {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(width_of(&cell.text));
+                *width = (*width).max(cell.width());
             }
         }
         widths
@@ -190,7 +202,9 @@ impl<'t> Grid<'t> {
     fn line(&self, out: &mut String, row: &[Cell<'_>], shown: &[usize], widths: &[usize], colour: bool) {
         for (place, column) in shown.iter().enumerate() {
             let (Some(cell), width) = (row.get(*column), widths[*column]) else { continue };
-            let (text, used) = cut(&cell.text, width);
+            let natural = cell.width();
+            let (text, used) =
+                if natural <= width { (Cow::Borrowed(cell.text()), natural) } else { cut(&cell.text, width) };
             let blanks = width.saturating_sub(used);
             let right = self.heads[*column].align == Align::Right;
             if right {
@@ -211,8 +225,13 @@ fn gaps(columns: usize) -> usize {
     columns.saturating_sub(1) * GAP
 }
 
-fn pad(line: &mut String, blanks: usize) {
-    line.extend(std::iter::repeat_n(' ', blanks));
+fn pad(line: &mut String, mut blanks: usize) {
+    const BLANKS: &str = "                                ";
+    while blanks > 0 {
+        let some = blanks.min(BLANKS.len());
+        line.push_str(&BLANKS[..some]);
+        blanks -= some;
+    }
 }
 
 /// Text in a style, where colour is wanted.

@@ -27,7 +27,11 @@ impl Plan {
 
 /// The same columns whatever they hold: scripts count them.
 pub fn plain(agents: &[&AgentView], plan: &Plan, scene: &Scene) -> String {
-    // The process ends after it: giving back its cells one by one would only delay that.
+    grid(agents, &plan.columns, scene).plain(plan.headers, scene.colour)
+}
+
+/// The same where the process ends after it: giving back the cells one by one would only delay that.
+pub fn last(agents: &[&AgentView], plan: &Plan, scene: &Scene) -> String {
     let grid = ManuallyDrop::new(grid(agents, &plan.columns, scene));
     grid.plain(plan.headers, scene.colour)
 }
@@ -70,7 +74,7 @@ fn add_where_several(columns: &mut Vec<Column>, column: Column, agents: &[&Agent
 fn hide_silent(grid: &mut Grid<'_>, columns: &[Column]) {
     for (place, column) in columns.iter().enumerate() {
         let silent = if *column == Column::Unit { "unknown" } else { NONE };
-        if grid.rows().all(|row| row.get(place).is_none_or(|cell| cell.text == silent)) {
+        if grid.rows().all(|row| row.get(place).is_none_or(|cell| cell.text() == silent)) {
             grid.hide(place);
         }
     }

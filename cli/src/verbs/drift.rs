@@ -84,7 +84,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     if args.json {
         output::json(&List::new("DriftList", &found), true)?;
     } else if found.is_empty() {
-        output::note(match roster.is_some() {
+        let managed = snapshot.agents.iter().any(|agent| agent.managed);
+        output::note(match roster.is_some() || managed {
             true => "no drift: what runs is what was configured",
             false => "there is no roster, so that nothing was configured: fleet init",
         });

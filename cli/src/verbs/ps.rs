@@ -118,6 +118,10 @@ impl Args {
         matches!(self.format(), Format::Json | Format::Jsonl)
     }
 
+    pub fn watches(&self) -> bool {
+        self.watch
+    }
+
     fn format(&self) -> Format {
         match self.output {
             Some(format) => format,
@@ -233,7 +237,7 @@ fn show(out: &mut impl Write, snapshot: &Snapshot, request: &Request, screen: Sc
         Format::Table | Format::Wide if screen.terminal => lines(&shown, request, &scene, screen.size().0)
             .iter()
             .try_for_each(|line| writeln!(out, "{line}")),
-        Format::Table | Format::Wide => out.write_all(table::plain(&shown, &request.plan, &scene).as_bytes()),
+        Format::Table | Format::Wide => out.write_all(table::last(&shown, &request.plan, &scene).as_bytes()),
         Format::Json => output::write_json(out, &list, true),
         Format::Yaml => out.write_all(yaml::of(&serde_json::to_value(list)?).as_bytes()),
         Format::Jsonl => {

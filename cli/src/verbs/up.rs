@@ -84,8 +84,10 @@ pub async fn down(args: DownArgs) -> Outcome {
     let keeper = Keeper::find().await;
     let agents: Vec<_> = site.agents().collect();
     let Keeper::Systemd(systemd) = &keeper else {
-        if foreground::end(&site.home).await? {
-            output::note("all is down. What brings it back: fleet up");
+        if foreground::end(&site.home, agents.len()).await? {
+            output::note(
+                "the `fleet up` that ran has ended. What brings the fleet back: fleet up; what still runs: fleet ps",
+            );
             return Ok(());
         }
         let done = each(&site, &keeper, Act::Stop, &agents).await;

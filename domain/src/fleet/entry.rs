@@ -58,7 +58,7 @@ pub(super) struct Entry {
     /// The roster named it once.
     was_managed: bool,
     /// It does so no more; whoever took it out knows that it is gone.
-    taken_out: bool,
+    pub(super) taken_out: bool,
     /// Its place in the roster; unmanaged sessions come after all of it.
     pub(super) position: usize,
     pub(super) unit: Option<UnitState>,

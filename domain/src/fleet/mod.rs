@@ -282,6 +282,10 @@ impl Fleet {
         }
         entry.drop_doubtful(now.mono);
         if entry.is_over(now) {
+            if entry.taken_out {
+                let verdict = assess(&entry.signals(), &self.thresholds, now.mono);
+                effects.extend(entry.settle(key, &verdict, now).map(Effect::Transition));
+            }
             if let Some(entry) = self.agents.remove(key) {
                 *self.absent_entry(key.clone()) = entry.retire();
             }

@@ -216,7 +216,8 @@ fn an_agent_that_was_taken_out_of_the_roster_goes_with_its_session() {
         runtime: None,
         ..seen("agent", NativeState::Busy)
     };
-    observe(&mut fleet, R, gone.clone(), 5);
+    let effects = observe(&mut fleet, R, gone.clone(), 5);
+    assert_eq!(transitions(&effects), [(Some(State::Working), State::Dead)], "its end is told");
     assert_eq!(states(&fleet, 6), []);
 
     // `fleet remove` ends it first. Of a roster that is not right nobody knows whom it names.

@@ -13,6 +13,9 @@ use crate::pb;
 const AGENTS: u32 = 1;
 const HOSTS: u32 = 2;
 
+/// Of an agent that has a name.
+const LEAST_BYTES: usize = 64;
+
 /// Every agent and every host that a collector told of.
 #[derive(Debug, Default)]
 pub struct Listed {
@@ -26,7 +29,9 @@ impl Listed {
     /// # Errors
     /// When the bytes are no such message.
     pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut listed = Self { agents: Vec::with_capacity(agents_in(bytes)?), ..Self::default() };
+        // An agent takes more bytes than that, unless somebody wants much memory to be set aside.
+        let agents = agents_in(bytes)?.min(bytes.len() / LEAST_BYTES);
+        let mut listed = Self { agents: Vec::with_capacity(agents), ..Self::default() };
         let mut left = bytes;
         while left.has_remaining() {
             let (tag, wire) = decode_key(&mut left)?;

@@ -23,9 +23,35 @@ const USUAL_BYTES: usize = 448;
 
 /// What the usual table shows of agents, as it was written, without their ages.
 #[derive(Debug, Default)]
-pub struct Written(HashMap<Mark, Box<[u8]>>);
+pub struct Written {
+    /// With the listing that they were last told in.
+    rows: HashMap<Mark, (Box<[u8]>, u64)>,
+    listing: u64,
+}
 
-/// Rows beyond twice as many as are listed are of the past.
+impl Written {
+    fn begin(&mut self) {
+        self.listing = self.listing.wrapping_add(1);
+    }
+
+    fn row(&mut self, mark: Mark) -> Option<&[u8]> {
+        let (bytes, told) = self.rows.get_mut(&mark)?;
+        *told = self.listing;
+        Some(bytes)
+    }
+
+    fn keep(&mut self, mark: Mark, bytes: &[u8]) {
+        self.rows.insert(mark, (bytes.into(), self.listing));
+    }
+
+    /// What so many rows were told of is kept, and of the past no more than as much again.
+    fn end(&mut self, listed: usize) {
+        if self.rows.len() > 2 * listed + SPARE {
+            self.rows.retain(|_, (_, told)| *told == self.listing);
+        }
+    }
+}
+
 const SPARE: usize = 64;
 
 /// A `ListAgentsResponse` of these agents, each with all that is known of it; or, where there is something `written` to go
@@ -37,45 +63,50 @@ pub fn listing_bytes<'a>(
     mut written: Option<&mut Written>,
 ) -> Vec<u8> {
     let mut page = Writer(Vec::with_capacity(agents.size_hint().0 * USUAL_BYTES));
-    let (mut scratch, mut aged) = (Writer(Vec::new()), Writer(Vec::new()));
+    let mut scratch = [Writer(Vec::new()), Writer(Vec::new())];
     let mut listed = 0;
+    if let Some(written) = &mut written {
+        written.begin();
+    }
     for glance in agents {
         listed += 1;
-        scratch.0.clear();
+        scratch.iter_mut().for_each(|part| part.0.clear());
         match &mut written {
+            Some(written) => basic(&mut page, glance, written, &mut scratch),
             None => {
-                let row = glance.row();
-                steady(&mut scratch, &row);
-                ages(&mut scratch, row.idle, &row.heartbeat);
-                page.bytes(1, &scratch.0);
-            }
-            Some(written) => {
-                aged.0.clear();
-                let mut heartbeat = glance.heartbeat();
-                heartbeat.keep_basic();
-                ages(&mut aged, glance.idle(), &heartbeat);
-                let mark = glance.mark();
-                match mark.as_ref().and_then(|mark| written.0.get(mark)) {
-                    Some(known) => page.both(1, known, &aged.0),
-                    None => {
-                        let mut row = glance.row();
-                        row.keep_basic();
-                        steady(&mut scratch, &row);
-                        page.both(1, &scratch.0, &aged.0);
-                        written.0.extend(mark.map(|mark| (mark, scratch.0.as_slice().into())));
-                    }
-                }
+                let (row, [whole, _]) = (glance.row(), &mut scratch);
+                steady(whole, &row);
+                ages(whole, row.idle, &row.heartbeat);
+                page.bytes(1, &whole.0);
             }
         }
     }
-    if let Some(written) = written.filter(|written| written.0.len() > 2 * listed + SPARE) {
-        written.0.clear();
+    if let Some(written) = written {
+        written.end(listed);
     }
     for host in hosts {
         page.bytes(2, &host.encode_to_vec());
     }
     page.number(3, generation);
     page.0
+}
+
+/// What is steady of it as it was written before, where it was.
+fn basic(page: &mut Writer, glance: Glance<'_>, written: &mut Written, [fresh, aged]: &mut [Writer; 2]) {
+    let mut heartbeat = glance.heartbeat();
+    heartbeat.keep_basic();
+    ages(aged, glance.idle(), &heartbeat);
+    let mark = glance.mark();
+    if let Some(known) = mark.and_then(|mark| written.row(mark)) {
+        return page.both(1, known, &aged.0);
+    }
+    let mut row = glance.row();
+    row.keep_basic();
+    steady(fresh, &row);
+    page.both(1, &fresh.0, &aged.0);
+    if let Some(mark) = mark {
+        written.keep(mark, &fresh.0);
+    }
 }
 
 /// The fields of `Agent` that are another at every moment.

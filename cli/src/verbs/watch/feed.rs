@@ -16,8 +16,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(1);
 /// For so long after the collector went away its last answer is shown on; it may only have been restarted.
 const HOLD: Duration = Duration::from_secs(5);
-/// How often the budget is asked where something of it is shown.
+/// How often the budget is asked where something of it is drawn, and where it only stands in lines of other changes.
 const FUNDS_EVERY: Duration = Duration::from_secs(2);
+const FUNDS_BESIDE_EVERY: Duration = Duration::from_secs(15);
 const DAY_CHECK: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -39,9 +40,9 @@ pub async fn run(at: Address, to: Sender<Fed>) {
 }
 
 /// Feeds what the budget says until nobody listens any more.
-pub async fn funds(at: Address, to: Sender<Fed>) {
+pub async fn funds(at: Address, to: Sender<Fed>, drawn: bool) {
     while to.send(Fed::Funds(source::funds(&at).await)).await.is_ok() {
-        sleep(FUNDS_EVERY).await;
+        sleep(if drawn { FUNDS_EVERY } else { FUNDS_BESIDE_EVERY }).await;
     }
 }
 

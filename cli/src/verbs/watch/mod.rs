@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::client::Address;
 use crate::error::Outcome;
 use crate::output::Screen;
+use crate::source;
 
 use super::ps::Request;
 
@@ -24,9 +25,14 @@ const QUEUE: usize = 64;
 
 pub async fn run(at: &Address, request: &Request, screen: Screen) -> Outcome {
     let (send, receive) = mpsc::channel(QUEUE);
-    let funds = request.of_budget().then(|| tokio::spawn(feed::funds(at.clone(), send.clone())));
+    let drawn = request.tabular() && screen.cursor;
+    if request.of_budget() && !drawn {
+        // A line is not told again when only this changes: the first ones have it from the beginning.
+        let _ = send.send(feed::Fed::Funds(source::funds(at).await)).await;
+    }
+    let funds = request.of_budget().then(|| tokio::spawn(feed::funds(at.clone(), send.clone(), drawn)));
     let feed = tokio::spawn(feed::run(at.clone(), send));
-    let outcome = if request.tabular() && screen.cursor {
+    let outcome = if drawn {
         terminal::run(receive, request, screen).await
     } else {
         lines::run(receive, request, screen).await

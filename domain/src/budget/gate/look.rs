@@ -161,15 +161,17 @@ impl Gate {
                 look.block(Reason::PriceUnknown, None, true);
                 continue;
             }
+            window.pulse.turn(window.held.tokens, now);
             let bound = window.bound(&standing, need.used, now).unwrap_or(used);
+            let due = window.due(&standing, now);
             let what = format!("account {account}, window {}", window.spec.name);
             let held = window.share(&standing, window.held).unwrap_or(0.0);
             let figure = Figure {
                 what,
                 unit: "share",
                 used,
-                held,
-                needed: part.unwrap_or(0.0),
+                held: held * due,
+                needed: part.unwrap_or(0.0) * due,
                 limit: 1.0,
                 by: standing.used_by,
             };
@@ -178,7 +180,8 @@ impl Gate {
             if needed > 1.0 {
                 look.block(Reason::TooLarge, None, true);
             } else if full(&standing.limit, standing.at.is_some(), &standing.ours, window.held, need)
-                .unwrap_or(bound > 1.0 || used >= 1.0)
+                // What is held beyond a reset is the next window's, which has no more room than this one.
+                .unwrap_or(bound > 1.0 || held + needed > 1.0 || used >= 1.0)
             {
                 look.block(Reason::WindowFull, ends, false);
             } else if let Some(rate) = window.accrue(&standing, now) {

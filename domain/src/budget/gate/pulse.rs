@@ -1,7 +1,8 @@
 //! How fast what is held of a window is spent: of what is held when a window ends, only so much can still be spent in it.
 //!
-//! Time is cut into slices of five minutes. Of each the part is taken that was spent of what was held in it, and the
-//! largest of late is what is reckoned with. A window that its owner set a limit to holds everything whole.
+//! Time is cut into slices of five minutes. Of each in which something was spent the part is taken that it is of what was
+//! held, and the largest of late is what is reckoned with: what is held without being spent, or spent where nobody sees it,
+//! teaches nothing. A window that its owner set a limit to holds everything whole.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use crate::time::Wall;
 
 /// In milliseconds.
 const SLICE: i64 = 300_000;
-/// Fewer slices in which something was held say too little.
+/// Fewer slices in which something was spent say too little.
 const ENOUGH: u32 = 12;
-/// A part counts half as much after so many slices: a day.
+/// A part counts half as much after so many slices in which something was spent: a day of work.
 const HALF_LIFE: f64 = 288.0;
 /// More than was ever seen may be spent.
 const MARGIN: f64 = 1.5;
@@ -39,16 +40,20 @@ impl Pulse {
         self.spent = self.spent.saturating_add(tokens);
     }
 
-    fn turn(&mut self, held: u64, now: Wall) {
+    /// The part of the slice at hand.
+    fn now(&self) -> f64 {
+        if self.spent == 0 { 0.0 } else { self.spent as f64 / self.base.max(1) as f64 }
+    }
+
+    /// Brings it up to `now`, where so many tokens are held.
+    pub(super) fn turn(&mut self, held: u64, now: Wall) {
         let slice = now.0.div_euclid(SLICE);
         if slice == self.slice {
             return;
         }
         // A clock that was put back says nothing of the slice.
-        if slice > self.slice && self.base > 0 {
-            let part = self.spent as f64 / self.base as f64;
-            let faded = self.most * 0.5f64.powf((slice - self.slice) as f64 / HALF_LIFE);
-            self.most = faded.max(part);
+        if slice > self.slice && self.spent > 0 {
+            self.most = (self.most * 0.5f64.powf(1.0 / HALF_LIFE)).max(self.now());
             self.seen = self.seen.saturating_add(1);
         }
         (self.slice, self.base, self.spent) = (slice, held, 0);
@@ -60,7 +65,7 @@ impl Pulse {
             return 1.0;
         }
         let slices = (left.as_millis() as f64 / SLICE as f64).ceil();
-        (self.most * MARGIN * slices).min(1.0)
+        (self.most.max(self.now()) * MARGIN * slices).min(1.0)
     }
 }
 
@@ -86,6 +91,15 @@ mod tests {
         assert!((0.29..=0.3).contains(&five), "half as much again as was ever seen: {five}");
         assert_eq!(pulse.part(MINUTES(6)), 2.0 * five);
         assert_eq!((pulse.part(MINUTES(60)), pulse.part(Duration::ZERO)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_never_seen_to_be_spent_is_held_whole() {
+        let mut pulse = Pulse::default();
+        for slice in 0..100 {
+            pulse.promised(1_000, 1_000, Wall(slice * SLICE));
+        }
+        assert_eq!(pulse.part(MINUTES(5)), 1.0);
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! Tasks and what is held for them: from admission until it is spent, the task ends or its time is out.
 
+use std::time::Duration;
+
 use crate::price::Money;
 use crate::time::Wall;
 
@@ -11,6 +13,8 @@ use super::meter::{Meter, Whose};
 use super::window::Window;
 use super::{Gate, MAX_ENDED, MAX_NAMES, Stint};
 
+/// What was spent longer ago says nothing of how fast it is spent now.
+const PULSED: Duration = Duration::from_secs(300);
 /// Tasks of one agent whose account is remembered for what it spent on them.
 const MAX_STINTS: usize = 1_000;
 
@@ -94,6 +98,10 @@ impl Gate {
     fn over(&mut self, name: &str, stage: Stage, told: u64, now: Wall) {
         let Some(mut task) = self.tasks.get(name).cloned() else { return };
         self.due.remove(&(self.due_at(&task), task.name.clone()));
+        let unseen = told.saturating_sub(task.actual.tokens);
+        for window in self.windows_of(&task).filter(|_| unseen > 0) {
+            window.pulse.spent(unseen, window.held.tokens, now);
+        }
         self.release(&task, task.held(), now);
         task.stage = stage;
         task.ended = Some(now);
@@ -168,7 +176,9 @@ impl Gate {
         task.actual.add(used);
         let mut freed = before;
         freed.subtract(task.held());
-        for window in self.windows_of(&task) {
+        // What a restart tells again was spent long ago.
+        let lately = at.age_at(now) < PULSED;
+        for window in self.windows_of(&task).filter(|_| lately) {
             window.pulse.spent(used.tokens, window.held.tokens, now);
         }
         let (tasks, name) = (0, task.name.clone());
