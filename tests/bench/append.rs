@@ -1,4 +1,4 @@
-//! One appended row, from its write to the ledger.
+//! One appended row, from its write to the ledger, and what the sidecar weighs after so much of the past.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use fleet_proto::pb;
 use fleet_testkit::fleet;
 
 use crate::client::{Client, Watch};
+use crate::proc::Memory;
 use crate::report::{Goal, Section};
 use crate::stage::{Stage, pass};
 use crate::stats::{Samples, figure};
@@ -17,13 +18,17 @@ use crate::{Effort, say};
 
 /// Between two rows: what one costs must not hide in the next one's.
 const PAUSE: Duration = Duration::from_millis(40);
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(crate) fn measure(section: &mut Section, effort: Effort, tree: &Path) -> Result<()> {
+pub(crate) fn measure(section: &mut Section, effort: Effort, tree: &Path, large: &Path) -> Result<()> {
     let count = effort.pick(40, 500);
+    let mut light = 0.0;
     for (what, history) in [("no history", None), ("200 MB of history", Some(tree))] {
         say(&format!("scan: {count} appended rows with {what}"));
-        let samples = appended(count, history)?;
+        let Appended { samples, rss, .. } = appended(count, history)?;
+        if history.is_none() {
+            light = rss;
+        }
         let beside =
             format!("p90 {}, p99 {}", figure(samples.percentile(90.0)), figure(samples.percentile(99.0)));
         let goal = Goal::AtMost { must: 5.0, aim: 2.0 };
@@ -32,15 +37,28 @@ pub(crate) fn measure(section: &mut Section, effort: Effort, tree: &Path) -> Res
         section.judged("the same, p99", samples.percentile(99.0), "ms", "", goal);
         section.series(format!("append with {what}"), "ms", &samples);
     }
+    say("scan: the sidecar follows the large tree");
+    let Appended { rss, length, .. } = appended(1, Some(large))?;
+    let what = format!("sidecar RSS, {} GB followed, more than without", figure(length as f64 / 1e9));
+    let beside = format!("{} MiB, without {}", figure(rss), figure(light));
+    section.judged(what, (rss - light).max(0.0), "MiB", beside, Goal::AtMost { must: 1.0, aim: 0.5 });
     Ok(())
 }
 
-fn appended(count: usize, history: Option<&Path>) -> Result<Samples> {
+struct Appended {
+    samples: Samples,
+    /// Of the sidecar afterwards, in MiB.
+    rss: f64,
+    /// Of the transcript, in bytes.
+    length: u64,
+}
+
+fn appended(count: usize, history: Option<&Path>) -> Result<Appended> {
     let stage = Stage::empty(1)?;
     let transcript = begin(&stage, history)?;
     stage.hold()?;
     let _collector = fleet::collector(&stage.home, "off")?;
-    let _sidecar = fleet::sidecar(&stage.home, &["--host"])?;
+    let sidecar = fleet::sidecar(&stage.home, &["--host"])?;
     stage.start_stand_ins()?;
     stage.all_seen(&mut Client::connect(&stage.home)?)?;
     let mut file = File::options().append(true).open(&transcript).context("the transcript")?;
@@ -56,7 +74,8 @@ fn appended(count: usize, history: Option<&Path>) -> Result<Samples> {
         until(&mut watch, &model)?;
         taken.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(Samples::new(taken))
+    let (rss, length) = (Memory::of(sidecar.pid())?.rss as f64 / 1024.0, file.metadata()?.len());
+    Ok(Appended { samples: Samples::new(taken), rss, length })
 }
 
 /// The stand-in's transcript, with all main files of the tree in it where there is a history.

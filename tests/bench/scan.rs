@@ -70,8 +70,8 @@ pub(crate) fn measure(effort: Effort) -> Result<Section> {
     }
     agree::tokscale(&mut section, &truth, &small)?;
     tell(&mut section, &we, &they, peer.is_some());
-    large(&mut section, directory.path(), effort, &we, &truth)?;
-    append::measure(&mut section, effort, &small.root)?;
+    let much = large(&mut section, directory.path(), effort, &we, &truth)?;
+    append::measure(&mut section, effort, &small.root, &much.root)?;
     Ok(section)
 }
 
@@ -109,7 +109,7 @@ fn tell(section: &mut Section, we: &Runs, they: &Runs, with_peer: bool) {
     section.series("fleet usage --scan peak", "MiB", &we.peak);
 }
 
-fn large(section: &mut Section, directory: &Path, effort: Effort, we: &Runs, small: &Totals) -> Result<()> {
+fn large(section: &mut Section, directory: &Path, effort: Effort, we: &Runs, small: &Totals) -> Result<Tree> {
     let tree = generate(&directory.join("large"), effort.pick(60, 2000))?;
     let truth = totals_of(&tree.manifest)?;
     ensure_exact(section, &truth, &tree)?;
@@ -118,7 +118,7 @@ fn large(section: &mut Section, directory: &Path, effort: Effort, we: &Runs, sma
     let each = (run.peak - we.peak.median()).max(0.0) * f64::from(1 << 20) / more as f64;
     let beside = format!("{} responses more; {} ms, {} MiB", more, figure(run.wall), figure(run.peak));
     section.judged("2 GB, memory a response more", each, "B", beside, Goal::AtMost { must: 64.0, aim: 48.0 });
-    Ok(())
+    Ok(tree)
 }
 
 fn ensure_exact(section: &mut Section, truth: &Totals, tree: &Tree) -> Result<()> {

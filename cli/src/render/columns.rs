@@ -254,14 +254,14 @@ pub fn style_of(state: Readiness) -> Style {
 /// `<age>s/<readiness>`, or `unknown` where no heartbeat is known.
 fn heartbeat(agent: &AgentView) -> Cow<'static, str> {
     match agent.heartbeat.age {
-        Some(age) => format!("{}s/{}", age.as_secs(), agent.state.as_str()).into(),
+        Some(age) => (age.as_secs().to_string() + "s/" + agent.state.as_str()).into(),
         None => "unknown".into(),
     }
 }
 
 fn unit(agent: &AgentView) -> Cow<'_, str> {
     let (active, enabled) = (safe(&agent.systemd_active), safe(&agent.systemd_enabled));
-    if active == enabled { active } else { format!("{active}/{enabled}").into() }
+    if active == enabled { active } else { [&*active, "/", &*enabled].concat().into() }
 }
 
 fn flags(agent: &AgentView, scene: &Scene) -> Cow<'static, str> {

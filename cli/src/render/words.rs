@@ -25,7 +25,9 @@ pub fn or_none(text: Option<&str>) -> Cow<'_, str> {
 
 /// `42s`, `7m`, `3h5m`, `2d4h`: without blanks, so that a column stays one word.
 pub fn age(duration: Duration) -> String {
-    humanize(duration).replace(' ', "")
+    let mut text = humanize(duration);
+    text.retain(|c| c != ' ');
+    text
 }
 
 /// `0`, `950`, `12.4k`, `1.2M`, `3.0G`.
