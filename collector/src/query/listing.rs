@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::BufMut as _;
+use fleet_proto::codec::ListingCodec;
 use fleet_proto::convert::{Written, listing_bytes};
 use fleet_proto::limits::MAX_QUERY_BYTES;
 use fleet_proto::pb;
@@ -21,8 +22,6 @@ use tonic_prost::ProstDecoder;
 
 use super::{MAX_QUESTION_BYTES, Query, day, gone, host_to_pb};
 use crate::hub::HubHandle;
-
-const PATH: &str = "/fleet.v1.FleetService/ListAgents";
 
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -49,7 +48,7 @@ impl Service<http::Request<Body>> for Listing {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != PATH {
+        if request.uri().path() != ListingCodec::PATH {
             return self.others.call(request);
         }
         let call = ListAgents { hub: self.hub.clone(), written: self.written.clone() };
