@@ -27,7 +27,7 @@ pub(super) enum Block {
 }
 
 impl Block {
-    fn begins(&self, grid: &Grid, at: usize) -> bool {
+    pub(super) fn begins(&self, grid: &Grid, at: usize) -> bool {
         let text = |at: usize| grid.rows.get(at).map_or("", |row| row.text.as_str());
         match self {
             Self::Begins(first) => first.is_match(text(at)),
@@ -48,6 +48,10 @@ pub(super) struct Drawing {
     pub(super) closing: Option<Pattern>,
     /// Suggestions that are no draft, for captures without attributes.
     pub(super) ghosts: Vec<Pattern>,
+    /// What stands in the box for a long text that was pasted.
+    pub(super) pasted: Vec<Pattern>,
+    /// A row that says that a prompt waits for the turn's end.
+    pub(super) queued: Vec<Pattern>,
 }
 
 impl Drawing {
@@ -63,7 +67,8 @@ impl Drawing {
             Block::Paragraphs => None,
         };
         let all = [first, second, block, self.prompt.as_ref(), self.closing.as_ref()];
-        all.into_iter().flatten().chain(&self.ghosts).for_each(Pattern::relax);
+        let lists = self.ghosts.iter().chain(&self.pasted).chain(&self.queued);
+        all.into_iter().flatten().chain(lists).for_each(Pattern::relax);
     }
 }
 
@@ -171,6 +176,11 @@ impl<'g> Layout<'g> {
     /// Sentences of the runtime's own are wrapped here.
     pub(super) fn is_narrow(&self) -> bool {
         self.grid.rows.iter().all(|row| row.text.chars().count() <= NARROW)
+    }
+
+    /// The rows with the box's text.
+    pub(super) fn inside(&self) -> Option<Range<usize>> {
+        self.composer.as_ref().map(|composer| composer.inside.clone())
     }
 
     /// Unsent text of a human in the box; nothing where there is no box.
