@@ -9,7 +9,7 @@ use fleet_domain::message::delivery::Taken;
 use fleet_domain::{RuntimeName, Wall};
 use serde_json::Value;
 
-use super::usage::Tracer;
+use super::usage::{Machine, Tracer};
 use super::{claude, codex, pi};
 use crate::procfs::Stat;
 
@@ -93,7 +93,8 @@ impl Witness {
             return Some(path);
         }
         let mut tracer = Tracer::default();
-        let traces: Vec<_> = tracer.look(&self.runtime, &self.process, reading.as_ref()).collect();
+        let traces: Vec<_> =
+            tracer.look(&self.runtime, &self.process, reading.as_ref(), &mut Machine::default()).collect();
         super::conversation(&self.runtime, &traces)
     }
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::grid::{Grid, Row};
+use super::known::Known;
 use super::layout::{Drawing, Layout, Shape};
+use super::pattern::Pattern;
 use super::rules::Rules;
 
 /// The unsent text of a box.
@@ -27,14 +29,14 @@ impl Rules {
         let drawing = &self.drawing;
         let written = read(grid, title, drawing);
         if !self.stay_compiled {
-            drawing.relax();
+            drawing.patterns().for_each(Pattern::relax);
         }
         written
     }
 }
 
 fn read(grid: &Grid, title: &str, drawing: &Drawing) -> Option<Written> {
-    let layout = Layout::of(grid, title, drawing);
+    let layout = Layout::of(grid, title, drawing, &Known::default());
     let mut inside = match &drawing.shape {
         // A long draft is higher than what stands below an empty box, and has blank rows of its own.
         Shape::Marked { .. } => marked(grid, drawing)?..grid.rows.len(),

@@ -9,5 +9,5 @@ mod server;
 mod typing;
 
 pub use list::{PaneRow, parse_panes};
-pub use server::{Life, Server, TmuxError, Version, default_socket_dir};
+pub use server::{Life, Screens, Server, TmuxError, Version, default_socket_dir};
 pub use typing::Front;
