@@ -100,10 +100,7 @@ impl World {
         let made = || -> Result<Self> {
             Ok(Self { runtime, stub: ModelStub::start()?, place: Place::new(kind.name(), agents)? })
         };
-        match made() {
-            Ok(world) => Some(world),
-            Err(error) => panic!("{error:#}"),
-        }
+        Some(made().unwrap())
     }
 
     pub(crate) fn launch(&self, agent: &str, setup: &Setup) -> Result<RuntimeSession<'_>> {

@@ -58,8 +58,7 @@ pub(super) async fn whom(word: &str, roster: Option<&Roster>, here: &HostId) -> 
 async fn sessions(roster: Option<&Roster>, known: &[(Whom, String)]) -> Vec<(Whom, String)> {
     let mut found = Vec::new();
     for target in targets(roster, &own_sockets(false)) {
-        let (_, sessions) = host::sessions(&target).await;
-        for (session, rows) in sessions {
+        for (session, rows) in host::list(&target, None, &[]).await.sessions {
             let whom = Whom { socket: target.socket.clone(), session: session.clone() };
             let is_known = known.iter().any(|(other, _)| *other == whom);
             if target.scope != Scope::Roster && !is_known && runs_an_agent(&rows) {
@@ -110,7 +109,7 @@ async fn own_session(pane: &str, roster: &Roster, here: &HostId) -> Option<Strin
         let path = Server::new(target.socket.clone()).path();
         told.map_or(target.socket == roster.tmux.socket_name, |told| same_file(told, &path))
     })?;
-    let (_, sessions) = host::sessions(&target).await;
+    let sessions = host::list(&target, None, &[]).await.sessions;
     let (session, rows) = sessions.into_iter().find(|(_, rows)| rows.iter().any(|row| row.pane == pane))?;
     let in_roster = roster.agents.iter().any(|agent| {
         agent.name.as_str() == session && agent.is_on(here) && roster.socket_of(agent) == target.socket
