@@ -133,7 +133,8 @@ fn hostile_values_stay_values() {
 fn written() -> impl Strategy<Value = (String, String)> {
     let comment = "#[ -~äß]{0,10}";
     let above = proptest::collection::vec(comment, 0..3);
-    let apart = prop_oneof![Just(String::new()), Just("\n".to_owned()), comment.prop_map(|c| format!("\n  {c}\n\n"))];
+    let apart =
+        prop_oneof![Just(String::new()), Just("\n".to_owned()), comment.prop_map(|c| format!("\n  {c}\n\n"))];
     let behind = prop_oneof![Just(String::new()), comment.prop_map(|c| format!(" {c}"))];
     let below = prop_oneof![Just(String::new()), comment.prop_map(|c| format!("    {c}\n"))];
     (above, apart, behind, below, any::<bool>()).prop_map(|(above, apart, behind, below, flow)| {
