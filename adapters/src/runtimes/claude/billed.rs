@@ -41,6 +41,10 @@ struct Iteration<'a> {
 
 /// All that one line bills. Needs no memory of the lines before it.
 pub fn line(line: &[u8], emit: &mut dyn FnMut(Record)) -> Line {
+    // Prompts and results of tools are most of a transcript, and bill nothing.
+    if memmem::find(line, b"\"usage\"").is_none() {
+        return Line::Understood;
+    }
     match parse(line) {
         Row::Response(record) => {
             let advised = advisors(line, &record, emit);
