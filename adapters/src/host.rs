@@ -11,11 +11,11 @@ use fleet_domain::observation::{
     HostPlanes, Observation, RosterPlane, SocketPlane, SocketState, SystemdPlane,
 };
 use fleet_domain::roster::{DEFAULT_HOLDER, Roster};
-use fleet_domain::{SocketName, Wall};
+use fleet_domain::{AgentName, SocketName, Wall};
 
 use crate::look::Look;
 use crate::screens::{Grid, RuleBook, Rules};
-use crate::tmux::{PaneRow, Server, TmuxError, default_socket_dir};
+use crate::tmux::{PaneRow, Screens, Server, TmuxError, default_socket_dir};
 use crate::{identity, look, roster_file};
 
 #[derive(Debug, Clone)]
@@ -106,20 +106,29 @@ pub fn own_sockets(with_default: bool) -> Vec<SocketName> {
     names
 }
 
-/// A socket's panes by session, the holder left out, and what became of asking.
-pub async fn sessions(target: &Target) -> (SocketState, BTreeMap<String, Vec<PaneRow>>) {
+/// A socket listed.
+#[derive(Debug)]
+pub struct Listing {
+    pub state: SocketState,
+    /// The panes by session, the holder left out.
+    pub sessions: BTreeMap<String, Vec<PaneRow>>,
+    pub screens: Screens,
+}
+
+/// What a socket has, of all sessions or of the one of this name, and what these panes show.
+pub async fn list(target: &Target, session: Option<&AgentName>, panes: &[String]) -> Listing {
     let mut sessions: BTreeMap<String, Vec<PaneRow>> = BTreeMap::new();
-    let state = match Server::new(target.socket.clone()).panes().await {
-        Ok((rows, _)) => {
+    let (state, screens) = match Server::new(target.socket.clone()).look(session, panes).await {
+        Ok((rows, screens)) => {
             for row in rows.into_iter().filter(|row| row.session != target.holder) {
                 sessions.entry(row.session.clone()).or_default().push(row);
             }
-            SocketState::Up
+            (SocketState::Up, screens)
         }
-        Err(TmuxError::NoServer { .. }) => SocketState::Down,
-        Err(error) => SocketState::Unreachable { why: error.to_string() },
+        Err(TmuxError::NoServer { .. }) => (SocketState::Down, Screens::new()),
+        Err(error) => (SocketState::Unreachable { why: error.to_string() }, Screens::new()),
     };
-    (state, sessions)
+    Listing { state, sessions, screens }
 }
 
 /// True where this session concerns us at all.
@@ -151,7 +160,7 @@ pub async fn survey(options: &SurveyOptions, book: &RuleBook) -> Survey {
     let names: Vec<String> = plane.agents.iter().map(|entry| entry.name.to_string()).collect();
     let mut survey = Survey::default();
     for target in targets(roster.as_ref(), &options.extra_sockets) {
-        let (state, sessions) = sessions(&target).await;
+        let Listing { state, sessions, .. } = list(&target, None, &[]).await;
         let mut looks = Vec::new();
         for (name, rows) in &sessions {
             let in_roster =

@@ -136,11 +136,11 @@ fn candidates(
     runtime: &RuntimeName,
     process: &Stat,
     reading: Option<&NativeReading>,
-    memory: &mut usage::Memory,
+    (memory, machine): (&mut usage::Memory, &mut usage::Machine),
 ) -> Vec<usage::Candidate> {
     match runtime.as_str() {
         claude::NAME => reading.map(claude::candidates).unwrap_or_default(),
-        codex::NAME => codex::candidates(process, memory),
+        codex::NAME => codex::candidates(process, memory, &mut machine.rollouts),
         opencode::NAME => opencode::candidates(process, memory),
         pi::NAME => pi::candidates(process, memory),
         _ => Vec::new(),

@@ -1,6 +1,8 @@
 //! A captured screen as rows of text, with what of it was drawn faintly. Captures are hostile: of the escape
 //! sequences only the colour ones are read, everything else is dropped.
 
+use super::known::Answers;
+
 /// Rows beyond this are cut off at the top: no terminal is as high.
 const MAX_ROWS: usize = 2_000;
 /// Characters beyond this are cut off a row.
@@ -24,6 +26,7 @@ pub struct Row {
     pub shaded: bool,
     /// The colour of its first character that is no blank.
     pub hue: Hue,
+    pub(super) answers: Answers,
 }
 
 /// A colour of text, as far as two can be told apart.
@@ -39,6 +42,11 @@ enum Ink {
 }
 
 impl Row {
+    /// A row of which only the text is known.
+    pub(super) fn plain(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+
     pub fn is_blank(&self) -> bool {
         self.text.is_empty()
     }

@@ -1,9 +1,11 @@
 //! Where things stand on a screen: the box that takes the next prompt, what is drawn above and below it, and the
 //! blocks of the conversation. How each runtime draws its box is data ([`Shape`]).
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::grid::{Grid, Row};
+use super::known::Known;
 use super::pattern::Pattern;
 
 /// How a runtime draws the box that takes the next prompt.
@@ -30,7 +32,7 @@ impl Block {
     fn begins(&self, grid: &Grid, at: usize) -> bool {
         let text = |at: usize| grid.rows.get(at).map_or("", |row| row.text.as_str());
         match self {
-            Self::Begins(first) => first.is_match(text(at)),
+            Self::Begins(first) => grid.rows.get(at).is_some_and(|row| first.is_in(row)),
             Self::Paragraphs => !text(at).is_empty() && (at == 0 || text(at - 1).is_empty()),
         }
     }
@@ -51,8 +53,7 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// Lets go what was compiled for a look.
-    pub(super) fn relax(&self) {
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         let (first, second) = match &self.shape {
             Shape::Ruled { edge, first } => (Some(edge), first.as_ref()),
             Shape::Marked { first, not } => (Some(first), not.as_ref()),
@@ -63,7 +64,7 @@ impl Drawing {
             Block::Paragraphs => None,
         };
         let all = [first, second, block, self.prompt.as_ref(), self.closing.as_ref()];
-        all.into_iter().flatten().chain(&self.ghosts).for_each(Pattern::relax);
+        all.into_iter().flatten().chain(&self.ghosts)
     }
 }
 
@@ -140,6 +141,8 @@ pub(super) struct Layout<'g> {
     turn: Range<usize>,
     last: Range<usize>,
     outcome: Range<usize>,
+    /// Of each region the rows that a narrow terminal may have wrapped, joined; made when first asked for.
+    joined: [OnceCell<Vec<Row>>; Region::ALL.len()],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,16 +155,16 @@ struct Composer {
 }
 
 impl<'g> Layout<'g> {
-    pub(super) fn of(grid: &'g Grid, title: &str, drawing: &Drawing) -> Self {
+    pub(super) fn of(grid: &'g Grid, title: &str, drawing: &Drawing, known: &Known) -> Self {
         let title = Grid::parse(title).rows.into_iter().next().unwrap_or_default();
+        grid.rows.iter().chain([&title]).for_each(|row| known.recall(row));
         let composer = find(grid, drawing);
         let above = 0..composer.as_ref().map_or(0, |composer| composer.outside.start);
-        let prompted =
-            |at: usize| drawing.prompt.as_ref().is_some_and(|prompt| prompt.is_match(&grid.rows[at].text));
+        let prompted = |at: usize| drawing.prompt.as_ref().is_some_and(|prompt| prompt.is_in(&grid.rows[at]));
         let turn = from_last(above, prompted);
         let last = from_last(turn.clone(), |at| drawing.block.begins(grid, at));
         let outcome = outcome(grid, &turn, &last, drawing);
-        Self { grid, title, composer, turn, last, outcome }
+        Self { grid, title, composer, turn, last, outcome, joined: Default::default() }
     }
 
     pub(super) fn has_composer(&self) -> bool {
@@ -209,6 +212,35 @@ impl<'g> Layout<'g> {
             _ => Vec::new(),
         }
     }
+
+    /// The rows of a region as a wide terminal may have shown them: sentences over two and three rows are one.
+    pub(super) fn joined(&self, region: Region, known: &Known) -> &[Row] {
+        self.joined[region as usize].get_or_init(|| {
+            let rows = joined(&self.rows(region));
+            rows.iter().for_each(|row| known.recall(row));
+            rows
+        })
+    }
+
+    /// Every row that patterns were asked of.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &Row> {
+        let joined = self.joined.iter().filter_map(OnceCell::get).flatten();
+        self.grid.rows.iter().chain([&self.title]).chain(joined)
+    }
+}
+
+/// Each row with the two that follow, as one line, frames left out.
+pub(super) fn joined(rows: &[&Row]) -> Vec<Row> {
+    let bare = |row: &&Row| {
+        row.text.trim_matches(|c: char| c == ' ' || ('\u{2500}'..='\u{259f}').contains(&c)).to_owned()
+    };
+    (0..rows.len().saturating_sub(1))
+        .map(|at| {
+            let first = rows[at].text.trim_end().to_owned();
+            let rest: Vec<String> = rows[at + 1..rows.len().min(at + 3)].iter().map(bare).collect();
+            Row::plain(format!("{first} {}", rest.join(" ")))
+        })
+        .collect()
 }
 
 fn cut(mut rows: Vec<&Row>, count: usize) -> Vec<&Row> {
@@ -223,8 +255,8 @@ fn from_last(range: Range<usize>, begins: impl Fn(usize) -> bool) -> Range<usize
 
 fn outcome(grid: &Grid, turn: &Range<usize>, last: &Range<usize>, drawing: &Drawing) -> Range<usize> {
     let closes = |range: &Range<usize>| {
-        let first = grid.rows.get(range.start).map_or("", |row| row.text.as_str());
-        drawing.closing.as_ref().is_some_and(|closing| closing.is_match(first))
+        let first = grid.rows.get(range.start);
+        drawing.closing.as_ref().zip(first).is_some_and(|(closing, first)| closing.is_in(first))
     };
     let mut block = last.clone();
     while closes(&block) && block.start > turn.start {
@@ -246,13 +278,12 @@ fn find(grid: &Grid, drawing: &Drawing) -> Option<Composer> {
 type Found = Option<(Range<usize>, Range<usize>)>;
 
 fn ruled(grid: &Grid, edge: &Pattern, first: Option<&Pattern>) -> Found {
-    let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_match(&grid.rows[*at].text)).collect();
+    let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_in(&grid.rows[*at])).collect();
     // From the bottom: the first pair of edges whose first row carries the mark. A draft may hold lines that look like
     // an edge.
     let bottom = *edges.last()?;
-    let marked = |top: usize| {
-        first.is_none_or(|first| grid.rows.get(top + 1).is_some_and(|row| first.is_match(&row.text)))
-    };
+    let marked =
+        |top: usize| first.is_none_or(|first| grid.rows.get(top + 1).is_some_and(|row| first.is_in(row)));
     let top = edges.iter().rev().skip(1).copied().find(|top| marked(*top))?;
     // Behind a mark, further rows are indented: others are a conversation below a box that was left painted.
     let indented = |row: &Row| row.is_blank() || row.text.starts_with(' ');
@@ -263,12 +294,10 @@ fn ruled(grid: &Grid, edge: &Pattern, first: Option<&Pattern>) -> Found {
 }
 
 fn marked(grid: &Grid, first: &Pattern, not: Option<&Pattern>, block: &Block) -> Found {
-    let top = (0..grid.rows.len()).rev().find(|at| {
-        let text = &grid.rows[*at].text;
-        first.is_match(text) || block.begins(grid, *at)
-    })?;
-    let text = &grid.rows[top].text;
-    if !first.is_match(text) || not.is_some_and(|not| not.is_match(text)) {
+    let top =
+        (0..grid.rows.len()).rev().find(|at| first.is_in(&grid.rows[*at]) || block.begins(grid, *at))?;
+    let row = &grid.rows[top];
+    if !first.is_in(row) || not.is_some_and(|not| not.is_in(row)) {
         return None;
     }
     let end = (top..grid.rows.len()).find(|at| grid.rows[*at].is_blank()).unwrap_or(grid.rows.len());
@@ -277,7 +306,7 @@ fn marked(grid: &Grid, first: &Pattern, not: Option<&Pattern>, block: &Block) ->
 }
 
 fn barred(grid: &Grid, bar: &str, foot: &Pattern) -> Found {
-    let end = (0..grid.rows.len()).rev().find(|at| foot.is_match(&grid.rows[*at].text))?;
+    let end = (0..grid.rows.len()).rev().find(|at| foot.is_in(&grid.rows[*at]))?;
     let column = grid.rows[end].text.chars().take_while(|c| *c == ' ').count();
     let behind_bar = |row: &Row| {
         let rest: String = row.text.chars().skip(column).collect();

@@ -5,6 +5,7 @@
 //! turn. A screen alone proves nothing about life: a killed program's stays painted.
 
 mod grid;
+mod known;
 mod layout;
 mod pattern;
 mod read;
@@ -12,6 +13,7 @@ pub mod reset;
 mod rules;
 
 pub use grid::{Grid, Row};
+pub use known::Known;
 pub use layout::Region;
 pub use read::{parse, version};
 pub use rules::{Rules, Shows, Sight, Sighting, Versions};

@@ -1,13 +1,18 @@
 //! A regular expression that is compiled when it is asked and need not stay so: compiled, the rules of one runtime take
 //! twenty times the memory that they take as text, and a sidecar asks them seldom.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use regex_lite::Regex;
 
+use super::grid::Row;
+
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: Box<str>,
+    /// Among the patterns of its file; what a row answered is kept under it.
+    number: AtomicUsize,
     compiled: Mutex<Option<Regex>>,
 }
 
@@ -16,7 +21,12 @@ impl Pattern {
     /// What is no regular expression, in words.
     pub(super) fn new(text: &str) -> Result<Self, String> {
         Regex::new(text).map_err(|error| error.to_string())?;
-        Ok(Self { text: text.into(), compiled: Mutex::new(None) })
+        Ok(Self { text: text.into(), number: AtomicUsize::new(usize::MAX), compiled: Mutex::new(None) })
+    }
+
+    /// As [`Self::is_match`], but a row that was asked before is not asked again.
+    pub(super) fn is_in(&self, row: &Row) -> bool {
+        row.answers.get(self.number.load(Ordering::Relaxed), || self.is_match(&row.text))
     }
 
     pub(super) fn is_match(&self, line: &str) -> bool {
@@ -39,6 +49,10 @@ impl Pattern {
             *compiled = Regex::new(&self.text).ok();
         }
         compiled.as_ref().map(ask)
+    }
+
+    pub(super) fn set_number(&self, number: usize) {
+        self.number.store(number, Ordering::Relaxed);
     }
 
     /// Lets the compiled form go.

@@ -32,7 +32,8 @@ fn document(root: &Node, problems: &mut Problems) -> Option<Rules> {
         rules.extend(rule(node, &format!("rules[{at}]"), problems));
     }
     top.close(problems);
-    Some(Rules { runtime: runtime?, versions, drawing: drawing?, rules, stay_compiled: false })
+    rules.shrink_to_fit();
+    Some(Rules::new(runtime?, versions, drawing?, rules))
 }
 
 fn expect(top: &mut Fields<'_>, key: &'static str, wanted: &str, problems: &mut Problems) {

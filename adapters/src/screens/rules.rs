@@ -1,7 +1,10 @@
 //! Rules over regions, in order: the first that holds decides. What no rule knows is unknown.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::grid::{Grid, Row};
-use super::layout::{Drawing, Layout, Region};
+use super::known::Known;
+use super::layout::{Drawing, Layout, Region, joined};
 use super::pattern::Pattern;
 use super::reset;
 use fleet_domain::observation::{NativeState, StuckKind};
@@ -128,6 +131,8 @@ pub struct Rules {
     pub(super) rules: Vec<Rule>,
     /// For whoever asks them over and over.
     pub(super) stay_compiled: bool,
+    /// Tells these rules from all others of this process.
+    id: u64,
 }
 
 /// Versions that a file is for: from the first on, below the second.
@@ -188,21 +193,43 @@ impl Sight {
 }
 
 impl Rules {
+    pub(super) fn new(runtime: String, versions: Versions, drawing: Drawing, rules: Vec<Rule>) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        // A row keeps what each pattern said of it by the pattern's number.
+        let all = drawing.patterns().chain(rules.iter().flat_map(Rule::patterns));
+        all.enumerate().for_each(|(number, pattern)| pattern.set_number(number));
+        let id = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { runtime, versions, drawing, rules, stay_compiled: false, id }
+    }
+
     /// What this screen shows. `title` is the terminal's, empty where it is not known.
     pub fn judge(&self, grid: &Grid, title: &str) -> Sight {
-        let layout = Layout::of(grid, title, &self.drawing);
+        self.judge_again(grid, title, &mut Known::default())
+    }
+
+    /// As [`Self::judge`], of a screen most of whose rows were judged before: what they answered is in `known`, and is
+    /// put there for the next time.
+    pub fn judge_again(&self, grid: &Grid, title: &str, known: &mut Known) -> Sight {
+        known.of(self.id);
+        let layout = Layout::of(grid, title, &self.drawing, known);
         if !self.stay_compiled {
-            self.drawing.relax();
+            self.drawing.patterns().for_each(Pattern::relax);
         }
+        let sight = self.decide(&layout, known);
+        known.keep(layout.asked());
+        sight
+    }
+
+    fn decide(&self, layout: &Layout<'_>, known: &Known) -> Sight {
         let draft = layout.draft();
         for rule in &self.rules {
-            let holds = rule.holds(&layout);
+            let holds = rule.holds(layout, known);
             if !self.stay_compiled {
-                rule.relax();
+                rule.patterns().for_each(Pattern::relax);
             }
             if let Some(evidence) = holds {
                 let limit = rule.shows == Shows::Stuck(StuckKind::UsageLimit);
-                let reset = limit.then(|| reset_in(&layout)).flatten();
+                let reset = limit.then(|| reset_in(layout)).flatten();
                 let draft = draft.filter(|_| !rule.shows.takes_the_box());
                 return Sight { shows: Some(rule.shows), evidence, draft, reset };
             }
@@ -212,41 +239,48 @@ impl Rules {
 }
 
 impl Rule {
-    fn holds(&self, layout: &Layout<'_>) -> Option<Vec<Sighting>> {
+    fn holds(&self, layout: &Layout<'_>, known: &Known) -> Option<Vec<Sighting>> {
         let composer = match self.composer {
             None => true,
             Some(Composer::Present) => layout.has_composer(),
             Some(Composer::Absent) => !layout.has_composer(),
         };
-        if !composer || self.none.iter().any(|condition| condition.find(layout).is_some()) {
+        if !composer || self.none.iter().any(|condition| condition.find(layout, known).is_some()) {
             return None;
         }
         let sighting = |(region, line)| Sighting { rule: self.name.clone(), region, line };
         let found: Option<Vec<Sighting>> =
-            self.all.iter().map(|condition| condition.find(layout).map(sighting)).collect();
+            self.all.iter().map(|condition| condition.find(layout, known).map(sighting)).collect();
         let told = self.tell.iter().find_map(|tell| tell.find(layout)).map(sighting);
         found.map(|found| told.into_iter().chain(found).collect())
     }
 }
 
 impl Rule {
-    fn relax(&self) {
+    fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         let conditions = self.all.iter().chain(&self.none).map(|condition| &condition.pattern);
-        conditions.chain(self.tell.iter().map(|tell| &tell.pattern)).for_each(Pattern::relax);
+        conditions.chain(self.tell.iter().map(|tell| &tell.pattern))
     }
 }
 
 impl Condition {
     /// The first place where it is found: a row, else words that a narrow terminal wrapped onto several.
-    fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
+    fn find(&self, layout: &Layout<'_>, known: &Known) -> Option<(Region, String)> {
         self.regions.iter().find_map(|region| {
             let mut rows = layout.rows(*region);
             rows.retain(|row| !self.apart || layout.is_apart(row));
-            let row = rows.iter().find(|row| self.pattern.is_match(&row.text)).map(|row| row.text.clone());
-            let wrapped = || joined(&rows).into_iter().find(|text| self.pattern.is_match(text));
-            let line = row.or_else(|| layout.is_narrow().then(wrapped).flatten())?;
-            Some((*region, shown(&line)))
+            let wrapped = || match self.apart {
+                true => self.first_of(&joined(&rows)),
+                false => self.first_of(layout.joined(*region, known)),
+            };
+            let line = self.first_of(rows.iter().copied());
+            let line = line.or_else(|| layout.is_narrow().then(wrapped).flatten())?;
+            Some((*region, line))
         })
+    }
+
+    fn first_of<'r>(&self, rows: impl IntoIterator<Item = &'r Row>) -> Option<String> {
+        rows.into_iter().find(|row| self.pattern.is_in(row)).map(|row| shown(&row.text))
     }
 }
 
@@ -254,7 +288,7 @@ impl Tell {
     /// What is told; of a pattern with a group, the group.
     fn find(&self, layout: &Layout<'_>) -> Option<(Region, String)> {
         let rows = layout.rows(self.region);
-        let matches = |row: &&Row| self.pattern.is_match(&row.text);
+        let matches = |row: &&Row| self.pattern.is_in(row);
         // What stands below a heading, stands below the first; of what matches itself, the last is what is asked now.
         let at = if self.below { rows.iter().position(matches) } else { rows.iter().rposition(matches) }?;
         let row = rows.get(if self.below { at + 1 } else { at })?;
@@ -272,25 +306,11 @@ fn shown(row: &str) -> String {
     text::clean(&secrets::mask(bare), LINE)
 }
 
-/// Each row with the two that follow, as one line, frames left out.
-fn joined(rows: &[&Row]) -> Vec<String> {
-    let bare = |row: &&Row| {
-        row.text.trim_matches(|c: char| c == ' ' || ('\u{2500}'..='\u{259f}').contains(&c)).to_owned()
-    };
-    (0..rows.len().saturating_sub(1))
-        .map(|at| {
-            let first = rows[at].text.trim_end().to_owned();
-            let rest: Vec<String> = rows[at + 1..rows.len().min(at + 3)].iter().map(bare).collect();
-            format!("{first} {}", rest.join(" "))
-        })
-        .collect()
-}
-
 fn reset_in(layout: &Layout<'_>) -> Option<reset::Said> {
     let regions = [Region::Outcome, Region::Last, Region::Footer, Region::Dialog, Region::Turn];
     regions.iter().find_map(|region| {
         let rows = layout.rows(*region);
         let lines = rows.iter().rev().map(|row| row.text.clone());
-        lines.chain(joined(&rows)).find_map(|line| reset::find(&line))
+        lines.chain(joined(&rows).into_iter().map(|row| row.text)).find_map(|line| reset::find(&line))
     })
 }

@@ -140,3 +140,47 @@ proptest! {
         let _ = parse(&format!("{}{with}{}", &RULES[..at], &RULES[at..]));
     }
 }
+
+const POOL: [&str; 14] = [
+    "",
+    "──────",
+    "❯ ",
+    "❯ go",
+    "❯ Try \"fix it\"",
+    "● You hit your limit · resets 1:07pm (UTC)",
+    "● API Error: 500",
+    "● It worked.",
+    "✻ Baked for 1s",
+    "✢ Baking… (3s)",
+    "  paused",
+    " Do you want to",
+    " proceed? Esc to cancel",
+    "a row wider than a narrow terminal, on which no sentence of the runtime's own is wrapped over rows",
+];
+
+proptest! {
+    #[test]
+    fn rows_that_answered_before_answer_the_same(
+        screens in prop::collection::vec(prop::collection::vec(0..POOL.len(), 0..9), 1..9),
+    ) {
+        let (rules, other) = (rules(), rules());
+        let mut known = Known::default();
+        for (turn, rows) in screens.iter().enumerate() {
+            let rows: Vec<&str> = rows.iter().map(|row| POOL[*row]).collect();
+            let grid = Grid::parse(&rows.join("\n"));
+            // Rules that were read anew are others.
+            let asked = if turn % 5 == 4 { &other } else { &rules };
+            prop_assert_eq!(asked.judge_again(&grid, "", &mut known), rules.judge(&Grid::parse(&rows.join("\n")), ""));
+        }
+    }
+}
+
+#[test]
+fn what_other_rules_were_told_is_not_taken_for_an_answer() {
+    let mut known = Known::default();
+    let screen = format!("❯ go\n● It worked.\n{BOX}");
+    assert_eq!(rules().judge_again(&Grid::parse(&screen), "", &mut known).shows, Some(Shows::Prompt));
+    let changed = parse(&RULES.replace("API Error", "It worked")).unwrap();
+    let sight = changed.judge_again(&Grid::parse(&screen), "", &mut known);
+    assert_eq!(sight.shows, Some(Shows::Stuck(StuckKind::Error)));
+}

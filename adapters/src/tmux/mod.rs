@@ -8,4 +8,4 @@ mod list;
 mod server;
 
 pub use list::{PaneRow, parse_panes};
-pub use server::{Life, Server, TmuxError, Version, default_socket_dir};
+pub use server::{Life, Screens, Server, TmuxError, Version, default_socket_dir};

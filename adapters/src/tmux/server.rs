@@ -1,13 +1,14 @@
 //! One tmux server: where its socket is, and the few commands that we give it.
 #![expect(clippy::disallowed_methods, reason = "the one place that runs tmux")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use fleet_domain::SocketName;
 use fleet_domain::text;
+use fleet_domain::{AgentName, SocketName};
 use tokio::process::Command;
 
 use super::list::{PaneRow, format, parse_panes};
@@ -43,6 +44,39 @@ fn plain(path: &Path) -> OsString {
 fn mark() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("fleet-{:016x}-", RandomState::new().hash_one(0))
+}
+
+/// What panes show, by pane.
+pub type Screens = BTreeMap<String, String>;
+
+fn list(session: Option<&AgentName>) -> Vec<String> {
+    let mut args = ["list-panes", "-a", "-F", &format()].map(str::to_owned).to_vec();
+    // An agent's name holds nothing that means something within a format.
+    args.extend(
+        session.into_iter().flat_map(|name| ["-f".to_owned(), format!("#{{==:#{{session_name}},{name}}}")]),
+    );
+    args
+}
+
+/// Captures of several panes, attributes included, each behind a line of its own that begins with `mark`.
+fn capture(mark: &str, panes: &[String]) -> Vec<String> {
+    let mut args: Vec<String> = Vec::new();
+    for pane in panes {
+        args.extend(["display-message", "-p"].map(str::to_owned));
+        args.push(format!("{mark}{}", pane.replace('%', "")));
+        args.extend([";", "capture-pane", "-p", "-e", "-t", pane, ";"].map(str::to_owned));
+    }
+    args.pop();
+    args
+}
+
+/// What stands before the first mark, and the screens behind the marks.
+fn split<'t>(text: &'t str, mark: &str) -> (&'t str, Screens) {
+    let mut parts = text.split(mark);
+    let rows = parts.next().unwrap_or_default();
+    let screen =
+        |part: &str| part.split_once('\n').map(|(pane, shown)| (format!("%{pane}"), shown.to_owned()));
+    (rows, parts.filter_map(screen).collect())
 }
 
 /// A version such as 3.3a as numbers, for what differs between versions.
@@ -116,38 +150,47 @@ impl Server {
 
     /// Every pane of every session, in one call, with the number of rows that could not be read.
     pub async fn panes(&self) -> Result<(Vec<PaneRow>, usize), TmuxError> {
+        self.panes_of(None).await
+    }
+
+    async fn panes_of(&self, session: Option<&AgentName>) -> Result<(Vec<PaneRow>, usize), TmuxError> {
         if !self.path().exists() {
             return Err(self.no_server());
         }
-        let output = self.run("list-panes", &["list-panes", "-a", "-F", &format()]).await?;
+        let output = self.run("list-panes", &list(session)).await?;
         Ok(parse_panes(&output))
+    }
+
+    /// The panes of every session, or of the one of this name, and what some of them show; in one process, as starting it
+    /// is most of what it costs.
+    pub async fn look(
+        &self,
+        session: Option<&AgentName>,
+        panes: &[String],
+    ) -> Result<(Vec<PaneRow>, Screens), TmuxError> {
+        if !panes.is_empty() && self.path().exists() {
+            let mark = mark();
+            let args = [list(session), vec![";".to_owned()], capture(&mark, panes)].concat();
+            match self.run_all("list-panes", &args).await {
+                Ok(output) => {
+                    let text = String::from_utf8_lossy(&output);
+                    let (rows, screens) = split(&text, &mark);
+                    return Ok((parse_panes(rows.as_bytes()).0, screens));
+                }
+                // There is no pane any more, so that nothing at all was said.
+                Err(TmuxError::Failed { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((self.panes_of(session).await?.0, Screens::default()))
     }
 
     /// What several panes show, attributes included, in one call. A pane that vanished ends the call: those after it are
     /// missing.
-    pub async fn captures(&self, panes: &[String]) -> Result<Vec<(String, String)>, TmuxError> {
-        let mark = &mark();
-        let mut args: Vec<String> = Vec::new();
-        for pane in panes {
-            args.extend(["display-message", "-p"].map(str::to_owned));
-            args.push(format!("{mark}{}", pane.replace('%', "")));
-            args.extend([";", "capture-pane", "-p", "-e", "-t", pane, ";"].map(str::to_owned));
-        }
-        args.pop();
-        let output = self.run_all("capture-pane", &args).await?;
-        let text = String::from_utf8_lossy(&output);
-        let mut screens: Vec<(String, String)> = Vec::new();
-        for line in text.lines() {
-            match (line.strip_prefix(mark.as_str()), screens.last_mut()) {
-                (Some(pane), _) => screens.push((format!("%{pane}"), String::new())),
-                (None, Some((_, screen))) => {
-                    screen.push_str(line);
-                    screen.push('\n');
-                }
-                (None, None) => {}
-            }
-        }
-        Ok(screens)
+    pub async fn captures(&self, panes: &[String]) -> Result<Screens, TmuxError> {
+        let mark = mark();
+        let output = self.run_all("capture-pane", &capture(&mark, panes)).await?;
+        Ok(split(&String::from_utf8_lossy(&output), &mark).1)
     }
 
     /// Of a session's active pane: id, command, columns, rows, whether the alternate screen is on, title. Nothing where
@@ -380,6 +423,16 @@ mod tests {
         assert!(Server::new(SocketName::default_server()).address().is_empty());
         assert_eq!(Server::new(SocketName::new("mosaic-fleet")).address(), ["-L", "mosaic-fleet"]);
         assert_eq!(Server::new(SocketName::new("/tmp/x")).address(), ["-S", "/tmp/x"]);
+    }
+
+    #[test]
+    fn what_was_listed_is_told_from_what_panes_show() {
+        let (rows, screens) = split("a\nb\nMARK1\nfirst\n\nMARK12\nsecond\n", "MARK");
+        assert_eq!(rows, "a\nb\n");
+        let expected = [("%1", "first\n\n"), ("%12", "second\n")]
+            .map(|(pane, shown)| (pane.to_owned(), shown.to_owned()));
+        assert_eq!(screens, Screens::from(expected));
+        assert_eq!(split("a\n", "MARK"), ("a\n", Screens::new()));
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::wall_now;
-use fleet_adapters::runtimes::claude;
 use fleet_adapters::runtimes::ending::{self, Ending};
-use fleet_adapters::runtimes::usage::{Trace, Tracer};
+use fleet_adapters::runtimes::usage::Tracer;
 use fleet_adapters::runtimes::{self, NativeReading, live};
 use fleet_adapters::screens::Rules;
 use fleet_adapters::session_file::Session;
@@ -35,9 +34,6 @@ const LATELY: Duration = Duration::from_secs(20);
 /// A turn of which nothing came for so long may be one whose requests fail.
 const SILENT: Duration = Duration::from_secs(20);
 
-/// As [`Watched::moved`] is kept, to a few seconds.
-const MOVES: Duration = Duration::from_secs(6);
-
 pub(super) struct Watched {
     pub(super) id: Id,
     pub(super) roster: Option<RosterEntry>,
@@ -47,7 +43,7 @@ pub(super) struct Watched {
     pub(super) reading: Option<NativeReading>,
     misses: u8,
     /// The runtime's configuration directory, once looked up.
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// When the runtime last answered, and by what.
     pub(super) confirmed: Option<(Instant, Source)>,
     pub(super) screen: Watch,
@@ -59,8 +55,11 @@ pub(super) struct Watched {
     pub(super) began: Option<Wall>,
     pub(super) ended_at: Option<(SystemTime, u64)>,
     pub(super) tracer: Tracer,
+    /// When the tracer was last asked, and how often in a row because something began to move.
+    pub(super) followed: Option<Instant>,
+    pub(super) sought: u8,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
-    conversation: (Option<PathBuf>, usize),
+    pub(super) conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
     pub(super) moved: Option<SystemTime>,
     pub(super) beat_at: Instant,
@@ -103,6 +102,8 @@ impl Watched {
             began: None,
             ended_at: None,
             tracer: Tracer::default(),
+            followed: None,
+            sought: 0,
             conversation: (None, 0),
             moved: None,
             beat_at: Instant::now(),
@@ -213,6 +214,7 @@ impl Watched {
         self.began = None;
         self.ended_at = None;
         self.tracer = Tracer::default();
+        (self.followed, self.sought) = (None, 0);
         self.conversation = (None, 0);
         self.misses = 0;
     }
@@ -283,7 +285,7 @@ impl Watched {
 
     fn choose_conversation(&mut self) {
         let Some(runtime) = &self.found.runtime else { return };
-        let traces: Vec<&Trace> = self.tracer.known().collect();
+        let traces: Vec<_> = self.tracer.known().collect();
         if traces.len() != self.conversation.1 {
             self.conversation = (runtimes::conversation(runtime, &traces), traces.len());
             self.ended_at = None;
@@ -392,63 +394,6 @@ impl Watched {
             self.moved = Some(moved);
         }
         later
-    }
-
-    pub(super) fn transcript(&self) -> Option<&Path> {
-        self.reading.as_ref()?.transcript.as_deref()
-    }
-
-    /// What its process writes its usage to.
-    pub(super) fn traces(&mut self) -> impl Iterator<Item = &Trace> {
-        let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
-        let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
-        process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading)).into_iter().flatten()
-    }
-
-    /// It moves, and nothing that it writes is known: its first answer is worth a look before the next listing.
-    pub(super) fn seeks_transcripts(&self) -> bool {
-        let moves = self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|idle| idle < MOVES);
-        moves && self.runs() && self.tracer.known().next().is_none()
-    }
-
-    /// Those of the transcripts that lie in one of these directories.
-    pub(super) fn transcripts_below(&self, directories: &[PathBuf]) -> Vec<PathBuf> {
-        let paths = self.tracer.known().map(|trace| &trace.source.path);
-        paths
-            .filter(|path| directories.iter().any(|directory| path.parent() == Some(directory)))
-            .cloned()
-            .collect()
-    }
-
-    /// The directories whose changes concern this session; some appear only when the runtime first writes there.
-    pub(super) fn directories(&mut self) -> Vec<PathBuf> {
-        let mut directories = Vec::new();
-        if self.found.runtime.as_ref().is_some_and(|runtime| runtime.as_str() == claude::NAME)
-            && let Some(stat) = &self.found.stat
-        {
-            self.config = self.config.take().or_else(|| claude::config_dir(stat.pid));
-            directories.extend(self.config.as_ref().map(|config| config.join("sessions")));
-        }
-        if let Some(own) = self.transcript() {
-            directories.extend(own.parent().map(Path::to_owned));
-            directories.push(claude::subagents_dir(own));
-        }
-        directories.extend(self.tracer.directories());
-        directories
-    }
-
-    /// True where this file is one that this session's state is read from.
-    pub(super) fn reads(&self, path: &Path) -> bool {
-        let state = self
-            .found
-            .stat
-            .as_ref()
-            .is_some_and(|stat| path.file_name() == Some(format!("{}.json", stat.pid).as_ref()));
-        state
-            || self.conversation.0.as_deref() == Some(path)
-            || self
-                .transcript()
-                .is_some_and(|own| path == own || path.parent() == Some(&claude::subagents_dir(own)))
     }
 
     /// What the runtime says of itself.

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use fleet_adapters::host::{Target, sessions};
-use fleet_adapters::tmux::{PaneRow, Server};
-use fleet_domain::SocketName;
+use fleet_adapters::host::{Listing, Target, list};
 use fleet_domain::observation::SocketState;
+use fleet_domain::{AgentName, SocketName};
 use tokio::sync::mpsc;
 
 pub(super) const EVERY: Duration = Duration::from_secs(5);
@@ -25,10 +24,8 @@ const SOON: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Discovered {
     pub(super) target: Target,
-    pub(super) state: SocketState,
-    pub(super) sessions: BTreeMap<String, Vec<PaneRow>>,
-    /// What those panes show that were asked for, by pane.
-    pub(super) screens: BTreeMap<String, String>,
+    /// With what those panes show that were asked for.
+    pub(super) listing: Listing,
     /// What all of this tells was so at this moment; what came later it may not show.
     pub(super) asked: Instant,
 }
@@ -40,16 +37,19 @@ pub(super) struct Discovery {
     /// How long each server is left alone after it did not answer.
     patience: BTreeMap<SocketName, (Instant, Duration)>,
     rounds: u64,
+    /// The one session that is asked for, where only one is watched.
+    only: Option<AgentName>,
 }
 
 impl Discovery {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(only: Option<AgentName>) -> Self {
         Self {
             results: mpsc::channel(1),
             running: false,
             again_at: Instant::now(),
             patience: BTreeMap::new(),
             rounds: 0,
+            only,
         }
     }
 
@@ -83,12 +83,14 @@ impl Discovery {
             .into_iter()
             .filter(|target| self.patience.get(&target.socket).is_none_or(|(until, _)| now >= *until))
             .collect();
-        let results = self.results.0.clone();
+        let (results, only) = (self.results.0.clone(), self.only.clone());
         tokio::spawn(async move {
             let mut found = Vec::new();
             for target in asked {
                 let wanted = screens.get(&target.socket).map(Vec::as_slice).unwrap_or_default();
-                found.push(list(target, wanted).await);
+                let asked = Instant::now();
+                let listing = list(&target, only.as_ref(), wanted).await;
+                found.push(Discovered { target, listing, asked });
             }
             let _ = results.send(found).await;
         });
@@ -105,7 +107,7 @@ impl Discovery {
         self.rounds += 1;
         let now = Instant::now();
         for one in &found {
-            match &one.state {
+            match &one.listing.state {
                 SocketState::Unreachable { .. } => {
                     let wait = self
                         .patience
@@ -120,14 +122,4 @@ impl Discovery {
         }
         found
     }
-}
-
-async fn list(target: Target, panes: &[String]) -> Discovered {
-    let asked = Instant::now();
-    let (state, sessions) = sessions(&target).await;
-    let mut screens = BTreeMap::new();
-    if state == SocketState::Up && !panes.is_empty() {
-        screens.extend(Server::new(target.socket.clone()).captures(panes).await.unwrap_or_default());
-    }
-    Discovered { target, state, sessions, screens, asked }
 }

@@ -3,6 +3,7 @@
 
 mod agent;
 mod discovery;
+mod follow;
 mod hooks;
 mod planes;
 mod recovery;
@@ -13,6 +14,7 @@ mod serve;
 mod servers;
 mod stand;
 mod tells;
+mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use fleet_adapters::files::{Changed, Files};
 use fleet_adapters::runtimes::live::Told;
+use fleet_adapters::runtimes::usage::Machine;
 use fleet_adapters::screens::RuleBook;
 use fleet_domain::fleet::MassEnd;
 use fleet_domain::observation::{HostPlanes, SystemdPlane, Vantage};
@@ -50,6 +53,8 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 /// By then the start is over, and what it needed is free.
 const SETTLED: Duration = Duration::from_secs(8);
+/// After the last look at a screen, for how long more are expected.
+const RESTS: Duration = Duration::from_secs(30);
 /// Free memory is given back this seldom; sooner after screens were looked at.
 const THRIFT: Duration = Duration::from_secs(300);
 
@@ -67,9 +72,11 @@ pub(crate) struct Watcher {
     roster: Option<Roster>,
     planes: HostPlanes,
     planes_due: bool,
-    agents: BTreeMap<Id, Watched>,
+    /// Boxed: a map keeps room for eleven.
+    agents: BTreeMap<Id, Box<Watched>>,
     due: BTreeSet<Id>,
     sources: Sources,
+    machine: Machine,
     limits: Limits,
     asker: Option<Asker>,
     rules: BTreeMap<RuntimeName, RuleBook>,
@@ -92,6 +99,8 @@ pub(crate) struct Watcher {
     petted: Instant,
     /// When memory is next given back.
     thrift: Instant,
+    /// When screens were last looked at.
+    looked: Instant,
     /// Locked while this sidecar serves its one agent, so that the host's leaves it alone.
     _presence: Option<serve::Presence>,
 }
@@ -133,7 +142,7 @@ impl Watcher {
         let keeper = policy.map(recovery::Keeper::new);
         let asker = config.ask_limits.then(|| Asker::new(config.home.runtime.clone()));
         let mut watcher = Self {
-            discovery: Discovery::new(),
+            discovery: Discovery::new(config.agent.clone()),
             hooks: Hooks::open(&config),
             strangers: Strangers::default(),
             servers: Servers::new(),
@@ -144,6 +153,7 @@ impl Watcher {
             agents: BTreeMap::new(),
             due: BTreeSet::new(),
             sources: Sources::default(),
+            machine: Machine::default(),
             limits: Limits::default(),
             asker,
             rules: BTreeMap::new(),
@@ -159,6 +169,7 @@ impl Watcher {
             units,
             petted: Instant::now(),
             thrift: Instant::now() + SETTLED,
+            looked: Instant::now(),
             _presence: presence,
         };
         watcher.planes.systemd.unavailable = Some("not asked yet".to_owned());
@@ -322,7 +333,7 @@ impl Watcher {
         let touched: Vec<Id> =
             self.agents.iter().filter(|(_, watched)| watched.reads(path)).map(|(id, _)| id.clone()).collect();
         for id in touched {
-            if self.agents.get(&id).is_some_and(Watched::may_be_answered) {
+            if self.agents.get(&id).is_some_and(|watched| watched.may_be_answered()) {
                 self.discovery.second_look(Instant::now());
             }
             self.reread(&id);

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use fleet_adapters::look;
-use fleet_adapters::screens::{Grid, Rules, Shows, Sight};
+use fleet_adapters::screens::{Grid, Known, Rules, Shows, Sight};
 use fleet_domain::fusion::Steady;
 use fleet_domain::observation::{Evidence, Native};
 use fleet_domain::{Mono, Wall};
@@ -33,6 +33,8 @@ pub(super) struct Watch {
     /// Nobody knows how this runtime draws.
     without_rules: bool,
     origin: Option<Instant>,
+    /// What its rows were found to say.
+    known: Known,
 }
 
 impl Watch {
@@ -73,7 +75,7 @@ impl Watch {
         now: Instant,
         wall: Wall,
     ) -> bool {
-        let sight = rules.judge(&Grid::parse(capture), title);
+        let sight = rules.judge_again(&Grid::parse(capture), title, &mut self.known);
         let at = self.mono(now);
         self.looked = Some(wall);
         // What was no screen of the runtime's yet is no state that could be clung to.
@@ -93,6 +95,11 @@ impl Watch {
         if self.is_as_looked_at(drawn) && !self.sight.wants_another() {
             self.confirmed = Some(now);
         }
+    }
+
+    /// Not looked at any more for now: of its rows nothing is kept.
+    pub(super) fn rest(&mut self) {
+        self.known = Known::default();
     }
 
     /// Another program has the pane.

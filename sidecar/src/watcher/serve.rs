@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -11,19 +10,16 @@ use fleet_adapters::heartbeat_file::Writer;
 use fleet_adapters::hooks::Call;
 use fleet_adapters::host::{concerns, wall_now};
 use fleet_adapters::pidfd::Pidfd;
-use fleet_adapters::runtimes::live::Told;
 use fleet_adapters::sighted::Sighted;
 use fleet_adapters::{look, memory};
 use fleet_domain::SocketName;
-use fleet_domain::limits::provider_of;
 use fleet_domain::observation::{Pane, Process, SocketState, Vantage};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::agent::Watched;
 use super::discovery::{CLOSELY, Discovered, EVERY, SELDOM};
-use super::{Ended, Id, SETTLED, THRIFT, Watcher, rules};
+use super::{Ended, Id, RESTS, SETTLED, THRIFT, Watcher, rules};
 use crate::config::Config;
-use crate::usage::Owner;
 
 /// A lock that says: this agent has a sidecar of its own.
 pub(super) struct Presence {
@@ -85,11 +81,21 @@ impl Watcher {
             self.read_roster();
         }
         if now >= self.thrift {
-            memory::give_back();
-            self.thrift = now + THRIFT;
+            self.be_thrifty(now);
         }
         self.recover();
         self.list_if_due(now);
+    }
+
+    /// Holds no more than it needs: rules that no screen was held against for a while are read again when one is.
+    fn be_thrifty(&mut self, now: Instant) {
+        let rests = now.duration_since(self.looked) >= RESTS;
+        if rests {
+            self.rules.clear();
+            self.agents.values_mut().for_each(|watched| watched.screen.rest());
+        }
+        memory::give_back();
+        self.thrift = if rests { now + THRIFT } else { self.looked + RESTS };
     }
 
     fn list_if_due(&mut self, now: Instant) {
@@ -122,13 +128,13 @@ impl Watcher {
         self.config.vantage == Vantage::Agent
             && self.files.is_some()
             && !self.agents.is_empty()
-            && self.agents.values().all(Watched::tells_itself)
+            && self.agents.values().all(|watched| watched.tells_itself())
     }
 
     pub(super) fn discovered(&mut self, found: &[Discovered]) {
         for one in found {
-            self.socket_state(&one.target, &one.state);
-            match &one.state {
+            self.socket_state(&one.target, &one.listing.state);
+            match &one.listing.state {
                 SocketState::Unreachable { why } => self.unreachable(&one.target.socket, why),
                 SocketState::Up | SocketState::Down => self.listed(one),
             }
@@ -137,10 +143,12 @@ impl Watcher {
             self.sighted(sighted, since);
         }
         self.ask_for_limits();
-        self.follow_transcripts();
-        self.follow_servers();
+        let sought = self.sought_now();
+        self.follow_transcripts(&sought);
+        self.follow_servers(&sought);
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
-        let looked = |watched: &Watched| found.iter().any(|one| one.screens.contains_key(&watched.row.pane));
+        let looked =
+            |watched: &Watched| found.iter().any(|one| one.listing.screens.contains_key(&watched.row.pane));
         if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
             self.discovery.second_look(Instant::now());
         }
@@ -157,14 +165,14 @@ impl Watcher {
     }
 
     fn listed(&mut self, found: &Discovered) {
-        for (session, rows) in &found.sessions {
+        for (session, rows) in &found.listing.sessions {
             self.session(found, session, rows);
         }
         let gone: Vec<Id> = self
             .agents
             .keys()
             .filter(|(socket, session)| {
-                *socket == found.target.socket && !found.sessions.contains_key(session)
+                *socket == found.target.socket && !found.listing.sessions.contains_key(session)
             })
             .cloned()
             .collect();
@@ -182,12 +190,13 @@ impl Watcher {
     /// What was captured, by the rules; a change that was seen once is looked at again soon.
     fn look_at_screens(&mut self, found: &Discovered) {
         let now = Instant::now();
-        if !found.screens.is_empty() {
+        if !found.listing.screens.is_empty() {
             // Soon, but not for each of several looks in a row.
             self.thrift = self.thrift.min(now + SETTLED);
+            self.looked = now;
         }
         for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
-            let Some(capture) = found.screens.get(&watched.row.pane) else { continue };
+            let Some(capture) = found.listing.screens.get(&watched.row.pane) else { continue };
             let Some(runtime) = watched.found.runtime.clone() else { continue };
             let book = self.rules.entry(runtime.clone()).or_insert_with(|| rules::of(&self.config, &runtime));
             let Some(rules) = book.rules(runtime.as_str(), None) else {
@@ -215,7 +224,7 @@ impl Watcher {
             None => {
                 let roster = self.entry(&target.socket, session).cloned();
                 let interval = self.config.interval;
-                let mut watched = Watched::new(id.clone(), roster, row.clone(), found, interval);
+                let mut watched = Box::new(Watched::new(id.clone(), roster, row.clone(), found, interval));
                 if !concerns(target.scope, watched.roster.is_some(), &watched.observation(Instant::now())) {
                     return;
                 }
@@ -270,7 +279,8 @@ impl Watcher {
 
     /// A hook of the agent whose runtime is one of the caller's ancestors.
     pub(super) fn hooked(&mut self, call: Call) {
-        let is_callers = |watched: &&mut Watched| watched.vital().iter().any(|pid| call.pids.contains(pid));
+        let is_callers =
+            |watched: &&mut Box<Watched>| watched.vital().iter().any(|pid| call.pids.contains(pid));
         let now = Instant::now();
         let Some(watched) = self.agents.values_mut().find(is_callers) else {
             if self.strangers.keep(call, now) {
@@ -288,44 +298,18 @@ impl Watcher {
     /// Windows of the account that an agent spends from, as its runtime told a client of ours.
     pub(super) fn sighted(&mut self, sighted: Sighted, since: Instant) {
         let is_callers = |watched: &&Watched| watched.vital().iter().any(|pid| sighted.pids.contains(pid));
-        let Some((watched, (account, provider))) =
-            self.agents.values().find(is_callers).and_then(|watched| Some((watched, watched.pays()?)))
+        let Some((watched, (account, provider))) = self
+            .agents
+            .values()
+            .map(Box::as_ref)
+            .find(is_callers)
+            .and_then(|watched| Some((watched, watched.pays()?)))
         else {
             self.limits.whose(sighted, since);
             return;
         };
         if !self.served_elsewhere(&watched.id) {
             self.limits.told(&account, provider, &sighted);
-        }
-    }
-
-    /// Listens to the servers of those agents that are served here.
-    fn follow_servers(&mut self) {
-        let here: Vec<Id> = self.agents.keys().filter(|id| !self.served_elsewhere(id)).cloned().collect();
-        for id in &here {
-            if let Some(watched) = self.agents.get_mut(id)
-                && watched.find_server()
-                && let Some(told) = watched.served.endpoint().and_then(|endpoint| self.servers.last(endpoint))
-                && watched.heard(&told)
-            {
-                self.due.insert(id.clone());
-            }
-        }
-        let agents = &self.agents;
-        self.servers.follow(here.iter().filter_map(|id| agents.get(id)?.served.endpoint()));
-    }
-
-    pub(super) fn served(&mut self, told: &Told) {
-        let concerns = |watched: &&mut Watched| watched.served.endpoint() == Some(&told.endpoint);
-        let mut look = false;
-        for watched in self.agents.values_mut().filter(concerns) {
-            if watched.heard(told) {
-                look |= watched.wants_look();
-                self.due.insert(watched.id.clone());
-            }
-        }
-        if look {
-            self.discovery.second_look(Instant::now());
         }
     }
 
@@ -342,63 +326,8 @@ impl Watcher {
         }
     }
 
-    /// What the runtime and its transcript say now.
-    pub(super) fn reread(&mut self, id: &Id) {
-        let Some(watched) = self.agents.get_mut(id) else { return };
-        let changed = watched.read_native() | watched.read_ending();
-        if changed {
-            if watched.wants_look() {
-                self.discovery.second_look(Instant::now());
-            }
-            self.due.insert(id.clone());
-        }
-        self.watch_directories(id);
-        self.follow_one(id);
-    }
-
-    /// Watches what can be watched by now; true when a directory came to it, so that what was written before is read.
-    fn watch_directories(&mut self, id: &Id) -> bool {
-        let (Some(watched), Some(files)) = (self.agents.get_mut(id), &mut self.files) else { return false };
-        let fresh: Vec<PathBuf> =
-            watched.directories().into_iter().filter(|directory| files.watch(directory)).collect();
-        for path in watched.transcripts_below(&fresh) {
-            self.sources.stir(&path);
-        }
-        !fresh.is_empty()
-    }
-
-    fn follow_transcripts(&mut self) {
-        let ids: Vec<Id> = self.agents.keys().cloned().collect();
-        for id in &ids {
-            self.follow_one(id);
-        }
-        let agents = &self.agents;
-        self.sources.retain(|owner| agents.contains_key(&(owner.socket.clone(), owner.session.clone())));
-    }
-
-    fn follow_one(&mut self, id: &Id) {
-        if self.served_elsewhere(id) {
-            return;
-        }
-        let Some(watched) = self.agents.get_mut(id) else { return };
-        let Some(runtime) = &watched.found.runtime else { return };
-        let owner = Owner {
-            socket: id.0.clone(),
-            session: id.1.clone(),
-            runtime: runtime.to_string(),
-            account: watched.pays().map(|(account, _)| account).unwrap_or_default(),
-            provider: provider_of(runtime.as_str(), None).unwrap_or_default(),
-        };
-        for trace in watched.traces() {
-            self.sources.follow(trace, &owner);
-        }
-        if watched.read_ending() {
-            self.due.insert(id.clone());
-        }
-    }
-
     /// True where the agent's own sidecar does the work.
-    fn served_elsewhere(&self, id: &Id) -> bool {
+    pub(super) fn served_elsewhere(&self, id: &Id) -> bool {
         self.config.vantage == Vantage::Host
             && self.agents.get(id).is_some_and(|watched| watched.roster.is_some())
             && Presence::held(&self.config, &id.1)

@@ -11,7 +11,7 @@ mod version;
 
 pub use control::uses_daemon;
 pub(super) use control::{control_socket, follow, writes_itself};
-pub(super) use places::{candidates, is_subagent};
+pub(super) use places::{Rollouts, candidates, is_subagent};
 pub(super) use turn::fold;
 pub use version::installed;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use fleet_domain::time::Wall;
 use serde::Deserialize;
@@ -15,6 +15,8 @@ use crate::runtimes::usage::{Candidate, Evidence, Memory};
 
 /// A rollout's first line is looked at up to here; it may hold the whole of the instructions.
 const MAX_HEAD: u64 = 256 << 10;
+/// How long a look at all of a machine's processes serves: for the agents of one round.
+const MOMENT: Duration = Duration::from_millis(500);
 /// Directories of days that are searched; one day's night may lie in two of them.
 const DAYS: usize = 3;
 
@@ -34,19 +36,41 @@ struct Meta {
     source: serde_json::Value,
 }
 
+/// The rollouts that this machine's Codex processes hold open.
+#[derive(Debug, Default)]
+pub(in crate::runtimes) struct Rollouts {
+    looked: Option<Instant>,
+    by_daemons: BTreeSet<PathBuf>,
+    by_others: BTreeSet<PathBuf>,
+}
+
+impl Rollouts {
+    fn look(&mut self) -> &Self {
+        if self.looked.is_none_or(|at| at.elapsed() >= MOMENT) {
+            let (daemons, others): (Vec<u32>, Vec<u32>) =
+                procfs::all().into_iter().filter(|pid| is_codex(*pid)).partition(|pid| is_daemon(*pid));
+            self.by_daemons = daemons.into_iter().flat_map(rollouts).collect();
+            self.by_others = others.into_iter().flat_map(rollouts).collect();
+            self.looked = Some(Instant::now());
+        }
+        self
+    }
+}
+
 /// The rollouts that it holds open. Where it holds none, those that a daemon holds or that were lately written, as far as
 /// they began in its directory.
-pub(in crate::runtimes) fn candidates(process: &Stat, memory: &mut Memory) -> Vec<Candidate> {
+pub(in crate::runtimes) fn candidates(
+    process: &Stat,
+    memory: &mut Memory,
+    machine: &mut Rollouts,
+) -> Vec<Candidate> {
     let tree = procfs::tree(process.pid);
     let own: Vec<PathBuf> = tree.iter().flat_map(|stat| rollouts(stat.pid)).collect();
     if !own.is_empty() || !memory.search_due() {
         return own.into_iter().filter(|path| memory.is_new(path)).filter_map(certain).collect();
     }
     let Some(directory) = procfs::directory(process.pid) else { return Vec::new() };
-    let (daemons, others): (Vec<u32>, Vec<u32>) =
-        procfs::all().into_iter().filter(|pid| is_codex(*pid)).partition(|pid| is_daemon(*pid));
-    let shared: BTreeSet<PathBuf> = daemons.into_iter().flat_map(rollouts).collect();
-    let taken: BTreeSet<PathBuf> = others.into_iter().flat_map(rollouts).collect();
+    let Rollouts { by_daemons: shared, by_others: taken, .. } = machine.look();
     let started = procfs::started(process).unwrap_or(SystemTime::UNIX_EPOCH);
     let written =
         home(process.pid).map(|home| written_since(&home.join("sessions"), started)).unwrap_or_default();
@@ -111,7 +135,7 @@ fn head(path: &Path) -> Option<Meta> {
 }
 
 fn system_time(at: Wall) -> Option<SystemTime> {
-    let since = std::time::Duration::from_millis(u64::try_from(at.0).ok()?);
+    let since = Duration::from_millis(u64::try_from(at.0).ok()?);
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
@@ -154,7 +178,7 @@ mod tests {
         let found = written_since(dir.path(), SystemTime::UNIX_EPOCH);
         assert_eq!(found.len(), 3);
         assert!(!found.iter().any(|path| path.starts_with(dir.path().join("2025"))));
-        assert!(written_since(dir.path(), SystemTime::now() + std::time::Duration::from_secs(60)).is_empty());
+        assert!(written_since(dir.path(), SystemTime::now() + Duration::from_secs(60)).is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use follower::{Follower, Stretch};
 pub use kinds::Unknown;
 pub use reader::Reader;
 pub use source::Source;
-pub use tracer::{Attribution, Memory, Trace, Tracer};
+pub use tracer::{Attribution, Machine, Memory, Trace, Tracer};
 pub(super) use tracer::{Candidate, Evidence, attribution};
 pub(super) use whole::Whole;
 

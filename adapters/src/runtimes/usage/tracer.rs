@@ -12,10 +12,12 @@ use fleet_domain::RuntimeName;
 
 use super::Source;
 use crate::procfs::{self, Stat};
-use crate::runtimes::{self, NativeReading};
+use crate::runtimes::{self, NativeReading, codex};
 
 /// How often places are searched that tell by nothing cheaper whether something is new.
 const SEARCH_EVERY: Duration = Duration::from_secs(10);
+/// And how seldom, where search after search found nothing that was wanted.
+const SEARCH_SELDOM: Duration = Duration::from_secs(60);
 /// How long a neighbour's transcript is taken for its: it may end, and another go on with what it wrote.
 const FOREIGN_FOR: Duration = Duration::from_secs(60);
 
@@ -57,6 +59,7 @@ pub(in crate::runtimes) struct Candidate {
 #[derive(Debug, Default)]
 pub struct Memory {
     searched: Option<Instant>,
+    pause: Duration,
     stamps: BTreeMap<PathBuf, (SystemTime, u64)>,
     told: BTreeSet<PathBuf>,
 }
@@ -64,9 +67,10 @@ pub struct Memory {
 impl Memory {
     /// True when a costly search is due.
     pub(in crate::runtimes) fn search_due(&mut self) -> bool {
-        let due = self.searched.is_none_or(|at| at.elapsed() >= SEARCH_EVERY);
+        let due = self.searched.is_none_or(|at| at.elapsed() >= self.pause);
         if due {
             self.searched = Some(Instant::now());
+            self.pause = (self.pause * 2).clamp(SEARCH_EVERY, SEARCH_SELDOM);
         }
         due
     }
@@ -85,6 +89,12 @@ impl Memory {
     }
 }
 
+/// What searches for several processes share: looked at once for all that come within a moment.
+#[derive(Debug, Default)]
+pub struct Machine {
+    pub(in crate::runtimes) rollouts: codex::Rollouts,
+}
+
 /// Follows one process; begun anew with every process.
 #[derive(Debug, Default)]
 pub struct Tracer {
@@ -101,10 +111,11 @@ impl Tracer {
         runtime: &RuntimeName,
         process: &Stat,
         reading: Option<&NativeReading>,
+        machine: &mut Machine,
     ) -> impl Iterator<Item = &Trace> {
         let mut scene = None;
         self.foreign.retain(|_, since| since.elapsed() < FOREIGN_FOR);
-        for candidate in runtimes::candidates(runtime, process, reading, &mut self.memory) {
+        for candidate in runtimes::candidates(runtime, process, reading, (&mut self.memory, machine)) {
             let id = candidate.source.id.clone();
             if self.found.contains_key(&id) || self.foreign.contains_key(&id) {
                 continue;
@@ -126,6 +137,11 @@ impl Tracer {
             }
         }
         self.found.values()
+    }
+
+    /// Something began to happen: the next costly search is not put off any further.
+    pub fn hurry(&mut self) {
+        self.memory.pause = self.memory.pause.min(SEARCH_EVERY);
     }
 
     pub fn known(&self) -> impl Iterator<Item = &Trace> {
