@@ -242,8 +242,7 @@ fn each_kind_of_drift_is_listed_with_what_mends_it_and_mended() -> Result<()> {
     let there = world.home.command("tmux").args(["-L", "other", "has-session", "-t", "=agent0"]).output()?;
     assert!(there.status.success());
     // And the whole fleet: the new server has its holder's unit for owner, and nothing is left of the old ones.
-    let end = world.home.command("tmux").args(["-L", "mosaic-fleet", "kill-session", "-t", "=stranger"]);
-    ensure!(end.output()?.status.success());
+    world.tmux(&["kill-session", "-t", "=stranger"])?;
     write_roster(&world.home, &ROSTER.replace("socket_name: mosaic-fleet", "socket_name: crew"))?;
     listed(&[("lead@crew", "socket"), ("agent0@crew", "socket")])?;
     world.well(&["restart"])?;
