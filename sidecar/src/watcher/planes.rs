@@ -5,7 +5,6 @@ use fleet_domain::SocketName;
 use fleet_domain::observation::{Pane, RosterEntry, RosterPlane, SocketPlane, SocketState, Vantage};
 
 use super::Watcher;
-use super::agent::Watched;
 
 impl Watcher {
     /// Reads the roster; one that is broken is told, and the last good one stays.
@@ -82,8 +81,7 @@ impl Watcher {
             targets.retain(|target| Some(&target.socket) == socket.as_ref());
             return targets;
         }
-        let stays = |watched: &&Watched| !matches!(watched.pane, Pane::Gone);
-        for watched in self.agents.values().filter(stays) {
+        for watched in self.agents.values().filter(|watched| !matches!(watched.pane, Pane::Gone)) {
             let socket = &watched.id.0;
             if targets.iter().any(|target| target.socket == *socket) {
                 continue;
