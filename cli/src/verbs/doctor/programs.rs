@@ -100,16 +100,22 @@ async fn version(program: &Path) -> Result<String, String> {
         .arg("--version")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(VERSION_LIMIT, child)
         .await
         .map_err(|_| format!("no answer in {}s", VERSION_LIMIT.as_secs()))?
         .map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let first = safe(text.lines().next().unwrap_or_default().trim()).into_owned();
-    if output.status.success() && !first.is_empty() { Ok(first) } else { Err(output.status.to_string()) }
+    if !output.status.success() {
+        return Err(output.status.to_string());
+    }
+    // Some say it among their errors (pi).
+    let first = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said);
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(|line| safe(line).into_owned())
+    };
+    first(&output.stdout).or_else(|| first(&output.stderr)).ok_or_else(|| "it says nothing".to_owned())
 }
 
 #[cfg(test)]
@@ -142,5 +148,18 @@ mod tests {
     async fn a_program_that_fails_has_no_version() {
         assert!(version(Path::new("/bin/false")).await.is_err());
         assert!(version(Path::new("/nowhere")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_version_counts_wherever_it_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, script, said) in
+            [("errors", "echo 0.73.1 >&2", "0.73.1"), ("both", "echo warning >&2; echo 1.2", "1.2")]
+        {
+            let file = dir.path().join(name);
+            std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(version(&file).await.unwrap(), said);
+        }
     }
 }
