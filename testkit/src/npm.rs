@@ -101,14 +101,17 @@ fn install(cache: &Path, wanted: &Pinned) -> Result<(), String> {
     let ended = wait_until(INSTALL, "npm", || child.0.try_wait().transpose());
     match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(status) => Err(format!("npm: {status:?}: {}", last_error(&said))),
+        Ok(Ok(status)) => Err(format!("npm: {status}: {}", last_error(&said))),
+        Ok(Err(error)) => Err(format!("wait for npm: {error}")),
         Err(timed_out) => Err(timed_out.to_string()),
     }
 }
 
 fn last_error(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let errors: Vec<&str> = text.lines().filter(|line| line.contains("error")).take(3).collect();
+    // Newer ones write `npm error`, older ones `npm ERR!`.
+    let tells = |line: &&str| line.contains("error") || line.contains("ERR!");
+    let errors: Vec<&str> = text.lines().filter(tells).take(3).collect();
     errors.join("; ")
 }
 
