@@ -100,16 +100,27 @@ async fn version(program: &Path) -> Result<String, String> {
         .arg("--version")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(VERSION_LIMIT, child)
         .await
         .map_err(|_| format!("no answer in {}s", VERSION_LIMIT.as_secs()))?
         .map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let first = safe(text.lines().next().unwrap_or_default().trim()).into_owned();
-    if output.status.success() && !first.is_empty() { Ok(first) } else { Err(output.status.to_string()) }
+    if !output.status.success() {
+        return Err(output.status.to_string());
+    }
+    // pi says it on its standard error.
+    [&output.stdout, &output.stderr]
+        .into_iter()
+        .find_map(|said| first_line(said))
+        .ok_or("it says nothing".to_owned())
+}
+
+fn first_line(said: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(said);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(safe(line).into_owned())
 }
 
 #[cfg(test)]
@@ -136,6 +147,23 @@ mod tests {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(on_path("claude", dir.path().as_os_str()), Some(file));
         assert_eq!(on_path("claude", std::ffi::OsStr::new(".")), None);
+    }
+
+    #[tokio::test]
+    async fn a_version_said_on_standard_error_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = |name: &str, script: &str| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, script).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            file
+        };
+        let pi = program("pi", "#!/bin/sh\necho 0.73.1 >&2\n");
+        assert_eq!(version(&pi).await.as_deref(), Ok("0.73.1"));
+        let both = program("both", "#!/bin/sh\necho a warning >&2\necho 1.2\n");
+        assert_eq!(version(&both).await.as_deref(), Ok("1.2"));
+        let mute = program("mute", "#!/bin/sh\n");
+        assert_eq!(version(&mute).await, Err("it says nothing".to_owned()));
     }
 
     #[tokio::test]
