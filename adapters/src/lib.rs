@@ -10,6 +10,7 @@ pub mod identity;
 pub mod look;
 pub mod memory;
 pub mod pidfd;
+pub mod post;
 pub mod procfs;
 pub mod replace;
 pub mod roster_file;

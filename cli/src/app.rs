@@ -8,9 +8,9 @@ use crate::client::Address;
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::Act;
 use crate::verbs::{
-    add, budget, capture, completion, doctor, drift, events, explain, holder, init, install, launch, limits,
-    man, prices, ps, remove, report, roster, schema, start, status, task, uninstall, up, update, usage,
-    verify, wait,
+    add, agent, budget, capture, completion, doctor, drift, events, explain, holder, init, install, launch,
+    limits, man, prices, ps, remove, report, roster, schema, start, status, task, uninstall, up, update,
+    usage, verify, wait,
 };
 use crate::{complete, output};
 
@@ -65,6 +65,7 @@ pub enum Verb {
     Events(events::Args),
     Wait(wait::Args),
     Capture(capture::Args),
+    Agent(agent::Args),
     Usage(usage::Args),
     Limits(limits::Args),
     Prices(prices::Args),
@@ -104,6 +105,7 @@ impl Verb {
             Self::Ps(args) => args.speaks_json(),
             Self::Explain(args) => args.json,
             Self::Events(args) => args.speaks_json(),
+            Self::Agent(args) => args.speaks_json(),
             Self::Usage(args) => args.json,
             Self::Limits(args) => args.json,
             Self::Prices(args) => args.json,
@@ -190,6 +192,7 @@ async fn run(App { global, verb }: App) -> Outcome {
         Verb::Events(args) => interruptible(events::run(args, &global)).await,
         Verb::Wait(args) => interruptible(wait::run(args, &global)).await,
         Verb::Capture(args) => interruptible(capture::run(args, &global)).await,
+        Verb::Agent(args) => interruptible(agent::run(args, &global)).await,
         Verb::Usage(args) => interruptible(usage::run(args, &global)).await,
         Verb::Limits(args) => interruptible(limits::run(args, &global)).await,
         Verb::Prices(args) => prices::run(&args),
@@ -283,6 +286,7 @@ mod tests {
             "events",
             "wait",
             "capture",
+            "agent",
             "usage",
             "limits",
             "prices",
@@ -314,6 +318,7 @@ mod tests {
             insta::assert_snapshot!(format!("help_{verb}"), help(&[verb], false));
         }
         insta::assert_snapshot!("help_ps_long", help(&["ps"], true));
+        insta::assert_snapshot!("help_agent_send", help(&["agent", "send"], true));
     }
 
     #[test]

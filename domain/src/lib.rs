@@ -12,6 +12,7 @@ pub mod fusion;
 pub mod heartbeat;
 pub mod ids;
 pub mod limits;
+pub mod message;
 pub mod observation;
 pub mod price;
 pub mod progress;

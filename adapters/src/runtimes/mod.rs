@@ -10,6 +10,7 @@ pub mod gemini;
 pub mod live;
 pub mod opencode;
 pub mod pi;
+pub mod said;
 pub mod usage;
 
 use fleet_domain::observation::{Evidence, Native};

@@ -29,7 +29,7 @@ pub(super) enum Block {
 }
 
 impl Block {
-    fn begins(&self, grid: &Grid, at: usize) -> bool {
+    pub(super) fn begins(&self, grid: &Grid, at: usize) -> bool {
         let text = |at: usize| grid.rows.get(at).map_or("", |row| row.text.as_str());
         match self {
             Self::Begins(first) => grid.rows.get(at).is_some_and(|row| first.is_in(row)),
@@ -50,6 +50,10 @@ pub(super) struct Drawing {
     pub(super) closing: Option<Pattern>,
     /// Suggestions that are no draft, for captures without attributes.
     pub(super) ghosts: Vec<Pattern>,
+    /// What stands in the box for a long text that was pasted.
+    pub(super) pasted: Vec<Pattern>,
+    /// A row that says that a prompt waits for the turn's end.
+    pub(super) queued: Vec<Pattern>,
 }
 
 impl Drawing {
@@ -64,7 +68,8 @@ impl Drawing {
             Block::Paragraphs => None,
         };
         let all = [first, second, block, self.prompt.as_ref(), self.closing.as_ref()];
-        all.into_iter().flatten().chain(&self.ghosts)
+        let lists = self.ghosts.iter().chain(&self.pasted).chain(&self.queued);
+        all.into_iter().flatten().chain(lists)
     }
 }
 
@@ -174,6 +179,11 @@ impl<'g> Layout<'g> {
     /// Sentences of the runtime's own are wrapped here.
     pub(super) fn is_narrow(&self) -> bool {
         self.grid.rows.iter().all(|row| row.text.chars().count() <= NARROW)
+    }
+
+    /// The rows with the box's text.
+    pub(super) fn inside(&self) -> Option<Range<usize>> {
+        self.composer.as_ref().map(|composer| composer.inside.clone())
     }
 
     /// Unsent text of a human in the box; nothing where there is no box.

@@ -11,12 +11,14 @@ mod pattern;
 mod read;
 pub mod reset;
 mod rules;
+mod written;
 
 pub use grid::{Grid, Row};
 pub use known::Known;
 pub use layout::Region;
 pub use read::{parse, version};
 pub use rules::{Rules, Shows, Sight, Sighting, Versions};
+pub use written::Written;
 
 use std::path::PathBuf;
 

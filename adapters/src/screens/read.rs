@@ -80,13 +80,20 @@ fn drawing(top: &mut Fields<'_>, problems: &mut Problems) -> Option<Drawing> {
     let block = block(&mut fields, problems);
     let prompt = pattern(&mut fields, "prompt", problems);
     let closing = pattern(&mut fields, "closing", problems);
-    let mut ghosts = Vec::new();
-    for node in fields.list("ghosts", problems).unwrap_or_default() {
-        let words = fields.scalar(node, "ghosts", problems);
-        ghosts.extend(words.and_then(|words| regex(&words, node.line, "drawing.ghosts", problems)));
-    }
+    let [ghosts, pasted, queued] =
+        ["ghosts", "pasted", "queued"].map(|key| patterns(&mut fields, key, problems));
     fields.close(problems);
-    Some(Drawing { shape: shape?, block: block?, prompt, closing, ghosts })
+    Some(Drawing { shape: shape?, block: block?, prompt, closing, ghosts, pasted, queued })
+}
+
+fn patterns(fields: &mut Fields<'_>, key: &'static str, problems: &mut Problems) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for node in fields.list(key, problems).unwrap_or_default() {
+        let words = fields.scalar(node, key, problems);
+        let path = fields.at(key);
+        patterns.extend(words.and_then(|words| regex(&words, node.line, &path, problems)));
+    }
+    patterns
 }
 
 fn block(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Block> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fleet_domain::text;
 use fleet_domain::{AgentName, SocketName};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::list::{PaneRow, format, parse_panes};
@@ -40,8 +41,8 @@ fn plain(path: &Path) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Begins a line that no pane can show on purpose, as it is new each time.
-fn mark() -> String {
+/// Begins a line that no pane can show on purpose, as it is new each time; names what nobody else has.
+pub(super) fn mark() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("fleet-{:016x}-", RandomState::new().hash_one(0))
 }
@@ -350,7 +351,17 @@ impl Server {
         what: &'static str,
         args: &[impl AsRef<std::ffi::OsStr>],
     ) -> Result<Vec<u8>, TmuxError> {
-        let output = self.output(args).await?;
+        self.run_with(what, args, None).await
+    }
+
+    /// The same with something to read.
+    pub(super) async fn run_with(
+        &self,
+        what: &'static str,
+        args: &[impl AsRef<std::ffi::OsStr>],
+        input: Option<&[u8]>,
+    ) -> Result<Vec<u8>, TmuxError> {
+        let output = self.output(args, input).await?;
         if output.status.success() {
             return Ok(output.stdout);
         }
@@ -359,23 +370,36 @@ impl Server {
 
     /// As [`Self::run`], but what was said before a failure counts.
     async fn run_all(&self, what: &'static str, args: &[String]) -> Result<Vec<u8>, TmuxError> {
-        let output = self.output(args).await?;
+        let output = self.output(args, None).await?;
         if output.status.success() || !output.stdout.is_empty() {
             return Ok(output.stdout);
         }
         Err(self.refusal(what, &output))
     }
 
-    async fn output(&self, args: &[impl AsRef<std::ffi::OsStr>]) -> Result<std::process::Output, TmuxError> {
+    async fn output(
+        &self,
+        args: &[impl AsRef<std::ffi::OsStr>],
+        input: Option<&[u8]>,
+    ) -> Result<std::process::Output, TmuxError> {
         let mut command = Command::new("tmux");
         // -u: output is UTF-8 whatever the locale; TMUX would make an outer session's server the default.
         command.arg("-u").args(self.address()).args(args).env_remove("TMUX").env_remove("TMUX_PANE");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let child = command.spawn().map_err(|error| match error.kind() {
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => TmuxError::NotInstalled,
             _ => TmuxError::Spawn(error),
         })?;
-        match tokio::time::timeout(ANSWER_LIMIT, child.wait_with_output()).await {
+        let stdin = child.stdin.take();
+        let answer = async {
+            if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                // A command that failed reads nothing: what it says of that counts.
+                let _ = stdin.write_all(input).await;
+            }
+            child.wait_with_output().await
+        };
+        match tokio::time::timeout(ANSWER_LIMIT, answer).await {
             Err(_) => Err(TmuxError::NoAnswer { socket: self.shown() }),
             Ok(output) => output.map_err(TmuxError::Spawn),
         }

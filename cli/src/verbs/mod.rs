@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod add;
+pub mod agent;
 pub mod budget;
 pub mod capture;
 pub mod check;

@@ -1,13 +1,9 @@
 //! What an agent is told of its peers: its own address, the command that reaches each of them, and how to answer.
 
 use crate::HostId;
+use crate::message::short;
 
 use super::{Agent, Roster};
-
-/// A name by which hosts know each other: short, as in addresses.
-fn short(host: &str) -> &str {
-    host.split('.').next().unwrap_or(host)
-}
 
 impl Agent {
     /// True where the agent runs on `here`; one without a host runs wherever the roster is.
@@ -56,7 +52,8 @@ fn address(agent: &Agent, here: &HostId) -> String {
     format!("{}:{}", agent.host.as_deref().map_or(here.as_str(), short), agent.name)
 }
 
-fn command(peer: &Agent, here: &HostId) -> String {
+/// The command that reaches this peer from the host `here`.
+pub fn command(peer: &Agent, here: &HostId) -> String {
     match &peer.ssh {
         _ if peer.is_on(here) => format!("fleet agent send {} -m 'TEXT'", peer.name),
         // The text goes by stdin, so that no shell on the way reads it.

@@ -41,6 +41,10 @@ struct Iteration<'a> {
 
 /// All that one line bills. Needs no memory of the lines before it.
 pub fn line(line: &[u8], emit: &mut dyn FnMut(Record)) -> Line {
+    // Most bytes of a transcript are what tools answered: a row that tells no usage is only looked at for being whole.
+    if memmem::find(line, b"\"usage\"").is_none() {
+        return if is_whole(line) { Line::Understood } else { Line::Unreadable };
+    }
     match parse(line) {
         Row::Response(record) => {
             let advised = advisors(line, &record, emit);
@@ -50,6 +54,12 @@ pub fn line(line: &[u8], emit: &mut dyn FnMut(Record)) -> Line {
         Row::Unreadable => Line::Unreadable,
         Row::Failed(_) | Row::Prompted | Row::Other => Line::Understood,
     }
+}
+
+/// It is no row that was cut, nor something else than a row.
+fn is_whole(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.is_empty() || (line.starts_with(b"{") && line.ends_with(b"}"))
 }
 
 fn advisors(line: &[u8], response: &Record, emit: &mut dyn FnMut(Record)) -> Line {
@@ -88,6 +98,18 @@ mod tests {
         assert_eq!((advisor.id.as_str(), advisor.model.as_str()), ("msg_1#advisor0", "claude-opus-5"));
         assert_eq!(advisor.tokens, Tokens { input: 159_419, output: 7805, ..Tokens::default() });
         assert_eq!((response.id.as_str(), response.tokens.output), ("msg_1", 491));
+    }
+
+    #[test]
+    fn a_row_without_usage_bills_nothing_and_one_that_was_cut_is_told() {
+        let read = |row: &str| line(row.as_bytes(), &mut |record| panic!("{record:?}"));
+        let row = r#"{"type":"user","message":{"content":"it said \"usage\": 5 }"}}"#;
+        assert_eq!(read(row), Line::Understood);
+        assert_eq!(read(&format!(" {row}\r")), Line::Understood);
+        assert_eq!(read(""), Line::Understood);
+        for cut in [&row[..40], &row[1..], "not a row"] {
+            assert_eq!(read(cut), Line::Unreadable, "{cut}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod billed;
 pub mod limits;
 pub mod marks;
+pub(super) mod said;
 pub mod settings;
 pub mod state_file;
 pub mod transcript;

@@ -5,6 +5,7 @@ pub mod limits;
 mod lineage;
 mod places;
 pub mod rollout;
+pub(super) mod said;
 mod threads;
 mod turn;
 mod version;
@@ -20,8 +21,13 @@ use super::{Program, base};
 
 pub const NAME: &str = "codex";
 
+/// Its shared daemon, by what it was started with.
+pub fn is_server(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == "app-server")
+}
+
 pub(super) fn recognise(program: &Program<'_>) -> bool {
-    if program.arguments.iter().any(|argument| argument == "app-server") {
+    if is_server(program.arguments) {
         return false;
     }
     match program.script() {

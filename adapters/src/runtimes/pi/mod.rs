@@ -1,6 +1,7 @@
 //! pi: runs under node and overwrites its arguments with its own name.
 
 mod places;
+pub(super) mod said;
 pub mod session;
 mod turn;
 
