@@ -114,7 +114,7 @@ async fn version(program: &Path) -> Result<String, String> {
     [&output.stdout, &output.stderr]
         .into_iter()
         .find_map(|said| first_line(said))
-        .ok_or("it says nothing".to_owned())
+        .ok_or_else(|| "it says nothing".to_owned())
 }
 
 fn first_line(said: &[u8]) -> Option<String> {
