@@ -44,6 +44,14 @@ impl Answers {
     }
 }
 
+impl Answers {
+    fn join(&self, twin: &Self) {
+        let both = |a: [u64; 2], b: [u64; 2]| [a[0] | b[0], a[1] | b[1]];
+        self.asked.set(both(self.asked.get(), twin.asked.get()));
+        self.held.set(both(self.held.get(), twin.held.get()));
+    }
+}
+
 /// The answers of one screen's rows to one set of rules, by the rows' text.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -64,14 +72,12 @@ impl Known {
 
     /// Gives a row what it answered before.
     pub(super) fn recall(&self, row: &Row) {
-        if row.is_blank() || self.rows.is_empty() {
-            return;
-        }
-        let hash = self.hash(row);
-        if let Ok(at) = self.rows.binary_search_by_key(&hash, |(hash, _)| *hash) {
-            row.answers.asked.set(self.rows[at].1.asked.get());
-            row.answers.held.set(self.rows[at].1.held.get());
-        }
+        let known = |hash| self.rows.binary_search_by_key(&hash, |(hash, _)| *hash).ok();
+        let known = (!self.rows.is_empty()).then(|| known(self.hash(row))).flatten();
+        // A row that others were told of has their answers: it loses them too.
+        let Answers { asked, held } = known.map(|at| self.rows[at].1.clone()).unwrap_or_default();
+        row.answers.asked.set(asked.get());
+        row.answers.held.set(held.get());
     }
 
     /// Keeps what these rows answered, and forgets all others.
@@ -80,7 +86,13 @@ impl Known {
         let mut rows: Vec<(u64, Answers)> =
             answered.map(|row| (self.hash(row), row.answers.clone())).collect();
         rows.sort_unstable_by_key(|(hash, _)| *hash);
-        rows.dedup_by_key(|(hash, _)| *hash);
+        rows.dedup_by(|(hash, twin), (kept, answers)| {
+            let same = hash == kept;
+            if same {
+                answers.join(twin);
+            }
+            same
+        });
         self.rows = rows;
     }
 

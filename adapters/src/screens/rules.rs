@@ -229,7 +229,7 @@ impl Rules {
             }
             if let Some(evidence) = holds {
                 let limit = rule.shows == Shows::Stuck(StuckKind::UsageLimit);
-                let reset = limit.then(|| reset_in(layout)).flatten();
+                let reset = limit.then(|| reset_in(layout, known)).flatten();
                 let draft = draft.filter(|_| !rule.shows.takes_the_box());
                 return Sight { shows: Some(rule.shows), evidence, draft, reset };
             }
@@ -306,11 +306,12 @@ fn shown(row: &str) -> String {
     text::clean(&secrets::mask(bare), LINE)
 }
 
-fn reset_in(layout: &Layout<'_>) -> Option<reset::Said> {
+fn reset_in(layout: &Layout<'_>, known: &Known) -> Option<reset::Said> {
     let regions = [Region::Outcome, Region::Last, Region::Footer, Region::Dialog, Region::Turn];
     regions.iter().find_map(|region| {
         let rows = layout.rows(*region);
         let lines = rows.iter().rev().map(|row| row.text.clone());
-        lines.chain(joined(&rows).into_iter().map(|row| row.text)).find_map(|line| reset::find(&line))
+        let joined = layout.joined(*region, known).iter().map(|row| row.text.clone());
+        lines.chain(joined).find_map(|line| reset::find(&line))
     })
 }

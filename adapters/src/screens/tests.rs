@@ -17,6 +17,8 @@ rules:
   - {rule: permission, shows: stuck/permission, composer: absent, all: [{in: dialog, find: 'Do you want'}, {in: end, find: 'Esc to cancel'}]}
   - {rule: limit, shows: stuck/usage_limit, composer: present, all: [{in: outcome, find: '^● You hit your limit'}]}
   - {rule: error, shows: stuck/error, composer: present, all: [{in: outcome, find: '^● API Error'}]}
+  - {rule: login, shows: stuck/login, composer: present, all: [{in: turn, find: '^● Log in', drawn: apart}]}
+  - {rule: titled, shows: working/turn, composer: present, all: [{in: title, find: '^[⠀-⣿] '}]}
   - {rule: spinner, shows: working/turn, composer: present, all: [{in: turn, find: '^✢ .*…'}], none: [{in: footer, find: paused}]}
   - {rule: prompt, shows: available/prompt, composer: present}
 "#;
@@ -141,7 +143,7 @@ proptest! {
     }
 }
 
-const POOL: [&str; 14] = [
+const POOL: [&str; 16] = [
     "",
     "──────",
     "❯ ",
@@ -153,6 +155,8 @@ const POOL: [&str; 14] = [
     "✻ Baked for 1s",
     "✢ Baking… (3s)",
     "  paused",
+    "● Log in to go on",
+    "\u{1b}[31m● Log in to go on\u{1b}[0m",
     " Do you want to",
     " proceed? Esc to cancel",
     "a row wider than a narrow terminal, on which no sentence of the runtime's own is wrapped over rows",
@@ -161,16 +165,17 @@ const POOL: [&str; 14] = [
 proptest! {
     #[test]
     fn rows_that_answered_before_answer_the_same(
-        screens in prop::collection::vec(prop::collection::vec(0..POOL.len(), 0..9), 1..9),
+        screens in prop::collection::vec((prop::collection::vec(0..POOL.len(), 0..9), any::<bool>()), 1..9),
     ) {
         let (rules, other) = (rules(), rules());
         let mut known = Known::default();
-        for (turn, rows) in screens.iter().enumerate() {
+        for (turn, (rows, titled)) in screens.iter().enumerate() {
+            let title = if *titled { "⠋ go" } else { "go" };
             let rows: Vec<&str> = rows.iter().map(|row| POOL[*row]).collect();
             let grid = Grid::parse(&rows.join("\n"));
             // Rules that were read anew are others.
             let asked = if turn % 5 == 4 { &other } else { &rules };
-            prop_assert_eq!(asked.judge_again(&grid, "", &mut known), rules.judge(&Grid::parse(&rows.join("\n")), ""));
+            prop_assert_eq!(asked.judge_again(&grid, title, &mut known), rules.judge(&Grid::parse(&rows.join("\n")), title));
         }
     }
 }
@@ -181,6 +186,9 @@ fn what_other_rules_were_told_is_not_taken_for_an_answer() {
     let screen = format!("❯ go\n● It worked.\n{BOX}");
     assert_eq!(rules().judge_again(&Grid::parse(&screen), "", &mut known).shows, Some(Shows::Prompt));
     let changed = parse(&RULES.replace("API Error", "It worked")).unwrap();
-    let sight = changed.judge_again(&Grid::parse(&screen), "", &mut known);
+    let grid = Grid::parse(&screen);
+    assert_eq!(rules().judge(&grid, "").shows, Some(Shows::Prompt));
+    assert_eq!(changed.judge(&grid, "").shows, Some(Shows::Stuck(StuckKind::Error)));
+    let sight = changed.judge_again(&grid, "", &mut known);
     assert_eq!(sight.shows, Some(Shows::Stuck(StuckKind::Error)));
 }

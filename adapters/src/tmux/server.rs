@@ -17,6 +17,9 @@ use super::list::{PaneRow, format, parse_panes};
 /// A healthy server answers in milliseconds; one that is stopped or wedged never does.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
+/// Panes that one command captures: tmux takes no longer one than 16 kB.
+const AT_ONCE: usize = 100;
+
 #[derive(Debug, thiserror::Error)]
 pub enum TmuxError {
     #[error("tmux is not installed; apt-get install tmux")]
@@ -50,7 +53,7 @@ pub(super) fn mark() -> String {
 /// What panes show, by pane.
 pub type Screens = BTreeMap<String, String>;
 
-fn list(session: Option<&AgentName>) -> Vec<String> {
+fn listing(session: Option<&AgentName>) -> Vec<String> {
     let mut args = ["list-panes", "-a", "-F", &format()].map(str::to_owned).to_vec();
     // An agent's name holds nothing that means something within a format.
     args.extend(
@@ -158,7 +161,7 @@ impl Server {
         if !self.path().exists() {
             return Err(self.no_server());
         }
-        let output = self.run("list-panes", &list(session)).await?;
+        let output = self.run("list-panes", &listing(session)).await?;
         Ok(parse_panes(&output))
     }
 
@@ -169,13 +172,14 @@ impl Server {
         session: Option<&AgentName>,
         panes: &[String],
     ) -> Result<(Vec<PaneRow>, Screens), TmuxError> {
-        if !panes.is_empty() && self.path().exists() {
+        if let Some(first) = panes.chunks(AT_ONCE).next().filter(|_| self.path().exists()) {
             let mark = mark();
-            let args = [list(session), vec![";".to_owned()], capture(&mark, panes)].concat();
+            let args = [listing(session), vec![";".to_owned()], capture(&mark, first)].concat();
             match self.run_all("list-panes", &args).await {
                 Ok(output) => {
                     let text = String::from_utf8_lossy(&output);
-                    let (rows, screens) = split(&text, &mark);
+                    let (rows, mut screens) = split(&text, &mark);
+                    screens.extend(self.captures(&panes[first.len()..]).await.unwrap_or_default());
                     return Ok((parse_panes(rows.as_bytes()).0, screens));
                 }
                 // There is no pane any more, so that nothing at all was said.
@@ -186,12 +190,15 @@ impl Server {
         Ok((self.panes_of(session).await?.0, Screens::default()))
     }
 
-    /// What several panes show, attributes included, in one call. A pane that vanished ends the call: those after it are
-    /// missing.
+    /// What several panes show, attributes included, in one call for each hundred. A pane that vanished ends its call: those
+    /// after it are missing.
     pub async fn captures(&self, panes: &[String]) -> Result<Screens, TmuxError> {
-        let mark = mark();
-        let output = self.run_all("capture-pane", &capture(&mark, panes)).await?;
-        Ok(split(&String::from_utf8_lossy(&output), &mark).1)
+        let (mark, mut screens) = (mark(), Screens::new());
+        for some in panes.chunks(AT_ONCE) {
+            let output = self.run_all("capture-pane", &capture(&mark, some)).await?;
+            screens.extend(split(&String::from_utf8_lossy(&output), &mark).1);
+        }
+        Ok(screens)
     }
 
     /// Of a session's active pane: id, command, columns, rows, whether the alternate screen is on, title. Nothing where

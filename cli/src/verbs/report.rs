@@ -7,15 +7,15 @@ use fleet_domain::budget::gate::State;
 use fleet_domain::fleet::AgentView;
 use fleet_domain::report::{By, Question, Report};
 
-use super::budget::scene;
 use crate::app::Global;
 use crate::client::{Client, ClientError, Detail};
 use crate::clock;
 use crate::error::Outcome;
-use crate::output::{self, Screen};
+use crate::output;
 use crate::render::budget::{self as render, percent};
+use crate::render::funds::Funds;
+use crate::render::is_agent;
 use crate::render::words::{NONE, count, safe};
-use crate::render::{Scene, is_agent};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +43,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let since = Wall(now.0 - 7 * 86_400_000);
     let question = Question { since, by: [By::Model].into_iter().collect(), days: Vec::new() };
     let spent = client.usage(&question).await.map_err(ClientError::into_failure)?;
-    output::data(&markdown(&agents, &state, &tasks, &spent, &scene(Screen::detect())))
+    output::data(&markdown(&agents, &state, &tasks, &spent, now))
 }
 
 /// No cell may end its row or its column.
@@ -65,14 +65,16 @@ fn table(out: &mut String, title: &str, heads: &[&str], rows: Vec<Vec<String>>) 
     }
 }
 
-fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report, scene: &Scene) -> String {
-    let mut out = format!("# Fleet, {}\n", scene.now);
+fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report, now: Wall) -> String {
+    let mut out = format!("# Fleet, {now}\n");
+    let funds = Funds::of(state);
     let agents = agents.iter().filter(|agent| is_agent(agent)).map(|agent| {
+        let payer = funds.fund(agent).map(|fund| fund.account.clone()).or_else(|| agent.account.clone());
         vec![
             agent.name.clone(),
             agent.state.as_str().to_owned(),
             agent.class.clone().unwrap_or_default(),
-            agent.account.clone().unwrap_or_default(),
+            payer.unwrap_or_default(),
             count(agent.tokens_today.total()),
             agent.reason.clone(),
         ]
@@ -92,7 +94,7 @@ fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report,
             pace.map(|pace| percent(pace.even)).unwrap_or_default(),
             pace.map(|pace| format!("{:.2}", pace.ratio)).unwrap_or_default(),
             pace.map(|pace| percent(pace.left_today)).unwrap_or_default(),
-            window.standing.stretch.map(|stretch| scene.time(stretch.ends)).unwrap_or_default(),
+            window.standing.stretch.map(|stretch| stretch.ends.to_string()).unwrap_or_default(),
             window.standing.used_by.as_str().to_owned(),
         ]
     });
@@ -157,27 +159,46 @@ fn markdown(agents: &[AgentView], state: &State, tasks: &[Task], spent: &Report,
 #[cfg(test)]
 mod tests {
     use fleet_domain::budget::gate::Gate;
+    use fleet_domain::budget::read::parse;
     use fleet_domain::readiness::State as Readiness;
     use jiff::tz::TimeZone;
 
     use super::*;
     use crate::render::samples;
 
-    #[test]
-    fn hostile_names_stay_in_their_cells() {
-        let state = State {
-            overview: Gate::default().overview(&TimeZone::UTC, samples::now()),
+    fn state(gate: &mut Gate) -> State {
+        State {
+            overview: gate.overview(&TimeZone::UTC, samples::now()),
             authorizations: Vec::new(),
             typical: Vec::new(),
             file: String::new(),
             file_error: String::new(),
             paused: false,
             reading: false,
-        };
+        }
+    }
+
+    #[test]
+    fn hostile_names_stay_in_their_cells() {
         let agents = [samples::agent("a|b\n# c", Readiness::Working, 60)];
+        let state = state(&mut Gate::default());
         insta::assert_snapshot!(
             "report_md",
-            markdown(&agents, &state, &[], &Report::default(), &samples::scene())
+            markdown(&agents, &state, &[], &Report::default(), samples::now())
         );
+    }
+
+    #[test]
+    fn an_agent_stands_with_the_account_that_pays_and_a_reset_with_its_day() {
+        let yaml = "version: 1\naccounts:\n  - {name: max-1, provider: anthropic, windows: [{name: 7d, every: 7d, reset_at: 2026-01-05T09:00, limit: 5M}]}\n";
+        let mut gate = Gate::default();
+        let config = parse(yaml, &TimeZone::UTC, &|_| None, samples::now()).unwrap();
+        gate.configure(Some(config), samples::now());
+        let mut agent = samples::agent("coder0", Readiness::Working, 60);
+        agent.account = Some("anthropic".to_owned());
+        let text = markdown(&[agent], &state(&mut gate), &[], &Report::default(), samples::now());
+        let line = |begins: &str| text.lines().find(|line| line.starts_with(begins)).unwrap().to_owned();
+        assert!(line("| coder0").contains("| max-1 |"), "{text}");
+        assert!(line("| max-1 | 7d").contains("T09:00:00Z |"), "{text}");
     }
 }

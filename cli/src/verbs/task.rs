@@ -4,7 +4,7 @@ use clap::Subcommand;
 use fleet_domain::budget::amount::parse_tokens;
 use fleet_domain::budget::decision::Task;
 
-use super::budget::{self, Check};
+use super::budget::{self, Asked};
 use crate::app::Global;
 use crate::client::{Client, ClientError, Money};
 use crate::error::{Code, Outcome};
@@ -37,10 +37,11 @@ enum What {
         /// Its name, your own
         task: String,
         #[command(flatten)]
-        check: Box<Check>,
+        asked: Box<Asked>,
     },
     /// End a task
     End {
+        /// Its name
         task: String,
         /// What it used, where no transcript tells
         #[arg(long, value_parser = parse_tokens)]
@@ -48,6 +49,7 @@ enum What {
     },
     /// Show one task, or those under way and the latest that are over
     Show {
+        /// Its name
         task: Option<String>,
         /// At most so many
         #[arg(long, default_value_t = 50)]
@@ -59,7 +61,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let at = global.address()?;
     let mut money = Client::connect(&at).await.map_err(ClientError::into_failure)?.money();
     match args.what {
-        What::Start { task, check } => start(&mut money, &task, &check, args.json).await,
+        What::Start { task, asked } => start(&mut money, &task, &asked, args.json).await,
         What::End { task, tokens } => {
             let task = money.end(&task, tokens).await?;
             told(&task, args.json)
@@ -81,9 +83,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     }
 }
 
-async fn start(money: &mut Money, task: &str, check: &Check, json: bool) -> Outcome {
-    let (mut ask, _) = check.ask();
-    ask.task = task.to_owned();
+async fn start(money: &mut Money, task: &str, asked: &Asked, json: bool) -> Outcome {
+    let ask = asked.ask(task);
     let verdict = match money.check(&ask, true).await {
         // It is over already: starting it says so.
         Err(failure) if failure.code == Code::NotSo => return Err(failure),

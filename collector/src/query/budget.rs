@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use fleet_domain::budget::decision::{Ask, Authorization, Unknown};
+use fleet_domain::budget::schedule::{Schedule, misplaced};
+use fleet_domain::budget::standing::Setting;
 use fleet_domain::{TenantId, Wall, text};
 use fleet_proto::convert::{
     Invalid, ask_from_pb, authorization_from_pb, authorization_to_pb, budget_to_pb, setting_from_pb,
@@ -135,16 +137,16 @@ impl BudgetService for BudgetRpc {
         let by = self.by(&request.by);
         let unset = request.unset;
         let act = move |budget: &mut Budget, now: Wall| {
-            let past = match &setting.schedule {
-                Some(fleet_domain::budget::schedule::Schedule::Once { at, .. }) => *at <= now,
-                _ => false,
+            let wrong = match &setting.schedule {
+                Some(Schedule::Once { at, length }) => misplaced(*at, *length, now),
+                _ => None,
             };
-            if past && !unset {
-                let told = "this reset is in the past; give the next one, or how often it resets".to_owned();
+            if let Some(wrong) = wrong.filter(|_| !unset) {
+                let told = format!("this reset is {wrong}; give the next one, or how often it resets");
                 return (Err(Unknown::Senseless(told)), Vec::new());
             }
             let used = setting.used.map(|(used, at)| (used, if at.0 == 0 { now } else { at.min(now) }));
-            let setting = fleet_domain::budget::standing::Setting { used, ..setting };
+            let setting = Setting { used, ..setting };
             budget.set((&account, &window), (!unset).then_some(setting), &by, now)
         };
         let outlook = self.act(act).await?;
@@ -172,7 +174,8 @@ impl BudgetService for BudgetRpc {
     ) -> Result<Response<pb::StartTaskResponse>, Status> {
         let pb::StartTaskRequest { task, agent } = request.into_inner();
         let agent = text::clean(&agent, 128);
-        let task = self.act(move |budget, now| budget.start(&task, &agent, now)).await?;
+        let paused = self.files.paused();
+        let task = self.act(move |budget, now| budget.start(&task, &agent, paused, now)).await?;
         Ok(Response::new(pb::StartTaskResponse { task: Some(task_to_pb(&task)) }))
     }
 
@@ -230,7 +233,7 @@ fn unknown(error: &Unknown) -> Status {
         Unknown::Account { .. } | Unknown::Window { .. } | Unknown::Model { .. } | Unknown::Task { .. } => {
             Status::not_found(told)
         }
-        Unknown::Over { .. } => Status::failed_precondition(told),
+        Unknown::Over { .. } | Unknown::Paused { .. } => Status::failed_precondition(told),
         Unknown::Senseless(_) => Status::invalid_argument(told),
         Unknown::TooMany(_) => Status::resource_exhausted(told),
     }

@@ -21,6 +21,8 @@ pub const DEFAULT_ESTIMATE: u64 = 100_000;
 pub struct Config {
     /// Whose days, weeks and months are counted.
     pub zone: TimeZone,
+    /// False: `zone` is this machine's, and whoever looks from elsewhere sees the days of his own.
+    pub zone_named: bool,
     /// False: pace is shown and advised, and holds nobody up.
     pub enforce: bool,
     pub hold: Duration,
@@ -37,6 +39,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             zone: TimeZone::UTC,
+            zone_named: false,
             enforce: false,
             hold: DEFAULT_HOLD,
             task_limit: DEFAULT_TASK_LIMIT,
@@ -248,17 +251,26 @@ impl Config {
     }
 
     /// The one account that an agent's spending belongs to: the one the agent is named in, then the one the roster
-    /// names, then the one its class is named in, then the only one there is.
-    pub fn account_of(&self, agent: &str, class: &str, told: Option<&str>) -> Option<&Account> {
-        let told = || self.called(told?);
-        let class =
+    /// names, then the one its class is named in, then the only one there is or that serves it.
+    pub fn account_of(&self, agent: &str, class: &str, account_told: Option<&str>) -> Option<&Account> {
+        let told = || self.called(account_told?);
+        let classed =
             || (!class.is_empty()).then(|| self.accounts.iter().find(|one| one.classes.contains(class)));
         let named = self.accounts.iter().find(|one| one.agents.contains(agent));
-        let only = match self.accounts.as_slice() {
+        let only = || match self.accounts.as_slice() {
             [only] => Some(only),
-            _ => None,
+            _ => self.serving(agent, class, account_told),
         };
-        named.or_else(told).or_else(|| class()?).or(only)
+        named.or_else(told).or_else(|| classed()?).or_else(only)
+    }
+
+    /// The only account that serves the agent, of those of the provider that was told if one was.
+    fn serving(&self, agent: &str, class: &str, provider: Option<&str>) -> Option<&Account> {
+        let provider = provider.filter(|name| self.accounts.iter().any(|one| one.provider == *name));
+        let mut serving = self.accounts.iter().filter(|one| {
+            one.serves(agent, class) && provider.is_none_or(|provider| one.provider == provider)
+        });
+        serving.next().filter(|_| serving.next().is_none())
     }
 }
 
@@ -277,5 +289,38 @@ mod tests {
         assert!(names("claude-opus-5", "claude-opus-5"));
         assert!(!names("opus", "claude-opusculum-5") && !names("claude-opus", "claude-opus-5-5"));
         assert_eq!(Ladder::default().place("claude-haiku-4-5"), Some(2));
+    }
+
+    #[test]
+    fn spending_belongs_to_the_account_that_is_named_or_to_the_only_one_that_serves() {
+        let account = |name: &str, provider: &str, class: Option<&str>| Account {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            kind: Kind::Subscription,
+            agents: BTreeSet::new(),
+            classes: class.map(str::to_owned).into_iter().collect(),
+            models: Vec::new(),
+            concurrency: None,
+            windows: Vec::new(),
+        };
+        let mut config = Config {
+            accounts: vec![
+                account("max-1", "anthropic", Some("implementer")),
+                account("max-2", "anthropic", None),
+                account("api-1", "openai", None),
+            ],
+            ..Config::default()
+        };
+        let of = |config: &Config, class: &str, told| {
+            config.account_of("a", class, told).map(|account| account.name.clone())
+        };
+        assert_eq!(of(&config, "implementer", Some("anthropic")).as_deref(), Some("max-1"));
+        assert_eq!(of(&config, "reviewer", Some("anthropic")).as_deref(), Some("max-2"));
+        assert_eq!(of(&config, "reviewer", Some("openai")).as_deref(), Some("api-1"));
+        assert_eq!(of(&config, "reviewer", None), None, "two serve it, and nobody says which");
+        config.accounts.pop();
+        assert_eq!(of(&config, "reviewer", None).as_deref(), Some("max-2"));
+        config.accounts.push(account("max-3", "anthropic", None));
+        assert_eq!(of(&config, "reviewer", Some("anthropic")), None);
     }
 }

@@ -222,6 +222,8 @@ pub enum Unknown {
     Task { name: String },
     #[error("task `{name}` has {state} already")]
     Over { name: String, state: &'static str },
+    #[error("paused: task `{name}` keeps its place until its time is out, and does not start")]
+    Paused { name: String },
     #[error("{0}")]
     Senseless(String),
     #[error("{0} tasks are held already; end some, or wait until they expire")]

@@ -10,7 +10,7 @@ use crate::yaml::{self, Fields, Node, Problem, Problems};
 
 use super::amount::{Amount, parse_share, parse_span, parse_tokens, span_name};
 use super::config::{Account, Ceiling, Config, Kind, Ladder, Rung, Scope, Step, WindowSpec};
-use super::schedule::{Every, Period, Schedule, parse_reset};
+use super::schedule::{Every, Period, Schedule, misplaced, parse_reset};
 
 const VERSION: &str = "1";
 const MAX_NAME: usize = 64;
@@ -48,7 +48,9 @@ impl Reader<'_> {
         {
             self.problems.add(line, "version", format!("this program reads version {VERSION}"));
         }
-        if let Some(zone) = self.zone(&mut top) {
+        let named = self.zone(&mut top);
+        let zone_named = named.is_some();
+        if let Some(zone) = named {
             self.zone = zone;
         }
         let defaults = Config::default();
@@ -63,7 +65,18 @@ impl Reader<'_> {
         let ladder = self.ladder(&mut top, &accounts);
         top.close(self.problems);
         let zone = self.zone.clone();
-        Some(Config { zone, enforce, hold, task_limit, stale_after, estimate, accounts, ceilings, ladder })
+        Some(Config {
+            zone,
+            zone_named,
+            enforce,
+            hold,
+            task_limit,
+            stale_after,
+            estimate,
+            accounts,
+            ceilings,
+            ladder,
+        })
     }
 
     /// The value behind `key`, read by `parse`, whose error is told.
@@ -229,12 +242,14 @@ impl Reader<'_> {
         let schedule = match (reset, every) {
             _ if rolling => Some(Schedule::Rolling(length)),
             (Some((anchor, _)), Some(every)) => Some(Schedule::Fixed { anchor, every, zone }),
-            (Some((at_reset, line)), None) if at_reset <= self.now => {
-                let message = "this reset is in the past; give the next one, or `every` beside it";
-                self.problems.add(line, &format!("{at}.reset_at"), message);
-                None
+            (Some((reset, line)), None) => {
+                let wrong = misplaced(reset, length, self.now);
+                if let Some(wrong) = wrong {
+                    let message = format!("this reset is {wrong}; give the next one, or `every` beside it");
+                    self.problems.add(line, &format!("{at}.reset_at"), message);
+                }
+                wrong.is_none().then_some(Schedule::Once { at: reset, length })
             }
-            (Some((at, _)), None) => Some(Schedule::Once { at, length }),
             (None, Some(_)) => {
                 self.problems.add(line, at, "`every` wants a `reset_at` to count from");
                 None

@@ -66,6 +66,17 @@ impl fmt::Display for Every {
     }
 }
 
+/// Somebody who says when a window resets rounds it.
+const ROUNDED: u32 = 10;
+
+/// Why a single reset cannot be the next one of a window of that length; `None` where it can.
+pub fn misplaced(reset: Wall, length: Duration, now: Wall) -> Option<&'static str> {
+    if reset <= now {
+        return Some("in the past");
+    }
+    (now.age_at(reset) > length + length / ROUNDED).then_some("further away than the window is long")
+}
+
 /// From `begins` up to, not including, `ends`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {

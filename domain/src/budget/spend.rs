@@ -75,12 +75,14 @@ impl Book {
         if joined <= self.joined {
             return;
         }
-        let oldest = (now.0.saturating_sub(i64::try_from(KEEP.as_millis()).unwrap_or(i64::MAX)), 0);
-        self.spent = self.spent.split_off(&oldest);
-        let recent = self.spent.split_off(&(joined, 0));
-        let old = std::mem::replace(&mut self.spent, recent);
-        for ((at, payer), used) in old {
-            if !used.is_zero() {
+        let oldest = now.0.saturating_sub(i64::try_from(KEEP.as_millis()).unwrap_or(i64::MAX));
+        while let Some(first) = self.spent.first_entry().filter(|first| first.key().0 < oldest) {
+            first.remove();
+        }
+        // What was joined before stays where it is: a month of it is not to be moved every hour.
+        let fine: Vec<_> = self.spent.range((self.joined, 0)..(joined, 0)).map(|(at, _)| *at).collect();
+        for (at, payer) in fine {
+            if let Some(used) = self.spent.remove(&(at, payer)).filter(|used| !used.is_zero()) {
                 self.spent.entry((at.div_euclid(HOUR) * HOUR, payer)).or_default().add(used);
             }
         }

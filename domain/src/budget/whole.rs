@@ -19,11 +19,13 @@ pub fn whole(text: &str, before: Option<&str>) -> Result<(), Problem> {
     if is_ended(text) {
         return Ok(());
     }
+    // Nothing would be another, whether or not more was to come.
+    if before.is_some_and(|before| before.trim_end() == text.trim_end()) {
+        return Ok(());
+    }
     if !text.ends_with('\n') {
-        return cut(
-            last,
-            "the last line has no end; was the file written whole? End it with a line break".to_owned(),
-        );
+        let message = "the last line has no end; was the file written whole? End it with a line break, or with a line `...`";
+        return cut(last, message.to_owned());
     }
     let Some(before) = before else { return Ok(()) };
     if is_ended(before) {
@@ -55,7 +57,37 @@ mod tests {
 
     use super::*;
 
+    use super::super::config::Config;
+    use super::super::read::parse;
+
     const BUDGET: &str = "version: 1\nceilings:\n  - {agent: a, hard: 5M}\n  - {agent: b, hard: 50M}\n";
+
+    /// In this order each may stand below those before it.
+    const LINES: [&str; 6] = [
+        "enforce: true",
+        "estimate: 5000",
+        "ceilings:\n  - {class: x, per: day, hard: 5M}",
+        "  - {class: y, per: day, hard: 50M, soft: 20M}",
+        "  - class: z\n    hard: 12M",
+        "...",
+    ];
+
+    fn budget(lines: &[usize]) -> String {
+        let lines: std::collections::BTreeSet<_> = lines.iter().collect();
+        let mut text = "version: 1\n".to_owned();
+        for (place, line) in LINES.iter().enumerate().filter(|(place, _)| lines.contains(place)) {
+            if (3..5).contains(&place) && !text.contains("ceilings:") {
+                text.push_str("ceilings:\n");
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn read(text: &str) -> Option<Config> {
+        parse(text, &jiff::tz::TimeZone::UTC, &|_| None, crate::time::Wall(0)).ok()
+    }
 
     fn why(text: &str, before: Option<&str>) -> String {
         whole(text, before).map_err(|problem| problem.to_string()).unwrap_err()
@@ -71,6 +103,8 @@ mod tests {
         assert!(whole(&format!("{shorter}...\n"), Some(BUDGET)).is_ok(), "it says that this is all");
         assert!(whole(&format!("{BUDGET}\n# more\n"), Some(BUDGET)).is_ok());
         assert!(whole("version: 1\n", Some("version: 1\n\n\n")).is_ok(), "only blank lines are gone");
+        assert!(whole(BUDGET.trim_end(), Some(BUDGET)).is_ok(), "nothing changes");
+        assert!(whole(BUDGET.replace("5M", "6M").trim_end(), Some(BUDGET)).is_err(), "more may be to come");
     }
 
     #[test]
@@ -88,6 +122,21 @@ mod tests {
         fn no_part_of_a_text_passes_for_all_of_it(cut in 0usize..BUDGET.len(), marked in any::<bool>()) {
             let text = if marked { format!("{BUDGET}...\n") } else { BUDGET.to_owned() };
             prop_assert!(whole(&text[..cut], Some(&text)).is_err() || text[..cut].trim_end() == text.trim_end());
+        }
+
+        /// Where a line is cut, what is taken changes nothing, or is all of it.
+        #[test]
+        fn what_is_cut_within_a_line_never_means_something_new(
+            written in proptest::collection::vec(0usize..LINES.len(), 0..8),
+            before in proptest::collection::vec(0usize..LINES.len(), 0..8), same in any::<bool>(), cut in any::<prop::sample::Index>(),
+        ) {
+            let text = budget(&written);
+            let before = if same { text.clone() } else { budget(&before) };
+            let part = &text[..cut.index(text.len())];
+            if !part.ends_with('\n') && whole(part, Some(&before)).is_ok() {
+                let meant = read(part);
+                prop_assert!(meant.is_some() && (meant == read(&before) || meant == read(&text)), "{part}");
+            }
         }
 
         #[test]

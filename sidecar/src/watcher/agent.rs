@@ -55,9 +55,10 @@ pub(super) struct Watched {
     pub(super) began: Option<Wall>,
     pub(super) ended_at: Option<(SystemTime, u64)>,
     pub(super) tracer: Tracer,
-    /// When the tracer was last asked, and how often in a row because something began to move.
+    /// When a listing last had its files and its server looked for, and how often in a row the former were because it began
+    /// to move.
     pub(super) followed: Option<Instant>,
-    pub(super) sought: u8,
+    pub(super) seeks: u8,
     /// The file whose end tells whose turn it is, where the runtime does not name it, and of how many it was chosen.
     pub(super) conversation: (Option<PathBuf>, usize),
     /// Something moved in the pane.
@@ -103,7 +104,7 @@ impl Watched {
             ended_at: None,
             tracer: Tracer::default(),
             followed: None,
-            sought: 0,
+            seeks: 0,
             conversation: (None, 0),
             moved: None,
             beat_at: Instant::now(),
@@ -214,7 +215,7 @@ impl Watched {
         self.began = None;
         self.ended_at = None;
         self.tracer = Tracer::default();
-        (self.followed, self.sought) = (None, 0);
+        (self.followed, self.seeks) = (None, 0);
         self.conversation = (None, 0);
         self.misses = 0;
     }

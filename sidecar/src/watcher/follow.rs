@@ -13,9 +13,9 @@ use crate::usage::Owner;
 
 impl Watcher {
     /// Those of which it is sought anew what they write and who serves them.
-    pub(super) fn sought_now(&self) -> BTreeSet<Id> {
-        let due = self.agents.iter().filter(|(_, watched)| watched.follow_is_due());
-        due.map(|(id, _)| id.clone()).collect()
+    pub(super) fn sought_now(&mut self) -> BTreeSet<Id> {
+        let due = self.agents.iter_mut().filter_map(|(id, watched)| watched.follow_is_due().then_some(id));
+        due.cloned().collect()
     }
 
     /// Listens to the servers of those agents that are served here.

@@ -80,6 +80,8 @@ pub(crate) struct Watcher {
     limits: Limits,
     asker: Option<Asker>,
     rules: BTreeMap<RuntimeName, RuleBook>,
+    /// What was told to be wrong with them: they are read again and again.
+    bad_rules: BTreeSet<String>,
     files: Option<Files>,
     discovery: Discovery,
     hooks: Hooks,
@@ -157,6 +159,7 @@ impl Watcher {
             limits: Limits::default(),
             asker,
             rules: BTreeMap::new(),
+            bad_rules: BTreeSet::new(),
             files,
             deaths: mpsc::channel(256),
             uplink,

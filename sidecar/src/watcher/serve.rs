@@ -60,7 +60,7 @@ impl Watcher {
             if without_events {
                 changed |= watched.read_native();
             }
-            let seeks = watched.seeks_transcripts();
+            let seeks = watched.seek_again();
             let beat = now >= watched.beat_at;
             if changed {
                 self.due.insert(id.clone());
@@ -147,9 +147,12 @@ impl Watcher {
         self.follow_transcripts(&sought);
         self.follow_servers(&sought);
         // Something was drawn since the last look, as this listing told: looked at before the next one is due.
-        let looked =
-            |watched: &Watched| found.iter().any(|one| one.listing.screens.contains_key(&watched.row.pane));
-        if self.agents.values().any(|watched| watched.wants_look() && !looked(watched)) {
+        let looked = |watched: &Watched| {
+            let mut own = found.iter().filter(|one| one.target.socket == watched.id.0);
+            own.any(|one| one.listing.screens.contains_key(&watched.row.pane))
+        };
+        let waits = |watched: &Watched| watched.wants_look() && !looked(watched);
+        if self.agents.values().any(|watched| waits(watched) && !self.served_elsewhere(&watched.id)) {
             self.discovery.second_look(Instant::now());
         }
         self.list_if_due(Instant::now());
@@ -198,7 +201,10 @@ impl Watcher {
         for watched in self.agents.values_mut().filter(|watched| watched.id.0 == found.target.socket) {
             let Some(capture) = found.listing.screens.get(&watched.row.pane) else { continue };
             let Some(runtime) = watched.found.runtime.clone() else { continue };
-            let book = self.rules.entry(runtime.clone()).or_insert_with(|| rules::of(&self.config, &runtime));
+            let book = self
+                .rules
+                .entry(runtime.clone())
+                .or_insert_with(|| rules::of(&self.config, &runtime, &mut self.bad_rules));
             let Some(rules) = book.rules(runtime.as_str(), None) else {
                 watched.has_no_rules();
                 continue;

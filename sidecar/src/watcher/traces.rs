@@ -22,29 +22,36 @@ impl Watched {
 
     /// What its process writes its usage to.
     pub(super) fn traces(&mut self, machine: &mut Machine) -> impl Iterator<Item = &Trace> {
-        self.followed = Some(Instant::now());
         let process = self.found.runtime.as_ref().zip(self.found.stat.as_ref());
         let (tracer, reading) = (&mut self.tracer, self.reading.as_ref());
         process.map(move |(runtime, stat)| tracer.look(runtime, stat, reading, machine)).into_iter().flatten()
     }
 
     /// It began to move, and nothing that it writes is known: its first answer is worth a look before the next listing.
-    pub(super) fn seeks_transcripts(&mut self) -> bool {
+    /// Asked once a second.
+    pub(super) fn seek_again(&mut self) -> bool {
         let moves = self.moved.and_then(|moved| moved.elapsed().ok()).is_some_and(|idle| idle < MOVES);
         if !moves || !self.runs() || self.tracer.known().next().is_some() {
-            self.sought = 0;
+            self.seeks = 0;
             return false;
         }
-        if self.sought == 0 {
+        self.seeks = self.seeks.saturating_add(1);
+        let again = self.seeks <= SEEKS;
+        if again {
+            // The first answer is written some seconds after the first move.
             self.tracer.hurry();
         }
-        self.sought = self.sought.saturating_add(1);
-        self.sought <= SEEKS
+        again
     }
 
-    /// What it writes was not looked for lately: listings may come every second.
-    pub(super) fn follow_is_due(&self) -> bool {
-        self.followed.is_none_or(|at| at.elapsed() >= FOLLOW)
+    /// True when it is time to look anew, with a listing, for what it writes and who serves it: listings may come every
+    /// second.
+    pub(super) fn follow_is_due(&mut self) -> bool {
+        let due = self.followed.is_none_or(|at| at.elapsed() >= FOLLOW);
+        if due {
+            self.followed = Some(Instant::now());
+        }
+        due
     }
 
     /// Those of the transcripts that lie in one of these directories.

@@ -56,7 +56,7 @@ pub fn line(line: &[u8], emit: &mut dyn FnMut(Record)) -> Line {
     }
 }
 
-/// It is no row that was cut, nor something else than a row.
+/// It begins and ends as a row does: one that was cut in the middle, or is something else, does not.
 fn is_whole(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     line.is_empty() || (line.starts_with(b"{") && line.ends_with(b"}"))

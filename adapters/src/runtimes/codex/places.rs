@@ -15,8 +15,9 @@ use crate::runtimes::usage::{Candidate, Evidence, Memory};
 
 /// A rollout's first line is looked at up to here; it may hold the whole of the instructions.
 const MAX_HEAD: u64 = 256 << 10;
-/// How long a look at all of a machine's processes serves: for the agents of one round.
-const MOMENT: Duration = Duration::from_millis(500);
+/// How long a look at all of a machine's processes serves: for the agents of one round. What is created meanwhile seems to
+/// be nobody's.
+const MOMENT: Duration = Duration::from_millis(50);
 /// Directories of days that are searched; one day's night may lie in two of them.
 const DAYS: usize = 3;
 

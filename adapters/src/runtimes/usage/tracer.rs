@@ -16,7 +16,7 @@ use crate::runtimes::{self, NativeReading, codex};
 
 /// How often places are searched that tell by nothing cheaper whether something is new.
 const SEARCH_EVERY: Duration = Duration::from_secs(10);
-/// And how seldom, where search after search found nothing that was wanted.
+/// And how seldom, where search after search found nothing at all.
 const SEARCH_SELDOM: Duration = Duration::from_secs(60);
 /// How long a neighbour's transcript is taken for its: it may end, and another go on with what it wrote.
 const FOREIGN_FOR: Duration = Duration::from_secs(60);
@@ -114,6 +114,10 @@ impl Tracer {
         machine: &mut Machine,
     ) -> impl Iterator<Item = &Trace> {
         let mut scene = None;
+        if !self.found.is_empty() {
+            // It may turn to another conversation at any moment.
+            self.hurry();
+        }
         self.foreign.retain(|_, since| since.elapsed() < FOREIGN_FOR);
         for candidate in runtimes::candidates(runtime, process, reading, (&mut self.memory, machine)) {
             let id = candidate.source.id.clone();
@@ -139,7 +143,7 @@ impl Tracer {
         self.found.values()
     }
 
-    /// Something began to happen: the next costly search is not put off any further.
+    /// Something happens: the next costly search is not put off any further.
     pub fn hurry(&mut self) {
         self.memory.pause = self.memory.pause.min(SEARCH_EVERY);
     }

@@ -42,14 +42,14 @@ pub fn windows(state: &State, scene: &Scene, width: Option<usize>) -> String {
         ("ACCOUNT", Align::Left, Fit::Shrinks { least: 8 }),
         ("WINDOW", Align::Left, Fit::Fixed),
         ("USED", Align::Right, Fit::Fixed),
-        ("| IS EVEN", Align::Left, Fit::Leaves(4)),
+        ("| IS EVEN", Align::Left, Fit::Leaves(2)),
         ("PACE", Align::Right, Fit::Fixed),
-        ("LEFT TODAY", Align::Right, Fit::Leaves(6)),
-        ("USED UP", Align::Left, Fit::Leaves(5)),
-        ("RESETS", Align::Left, Fit::Leaves(7)),
-        ("HELD", Align::Right, Fit::Leaves(1)),
-        ("PROVENANCE", Align::Left, Fit::Leaves(3)),
-        ("AGE", Align::Right, Fit::Leaves(2)),
+        ("LEFT TODAY", Align::Right, Fit::Leaves(1)),
+        ("USED UP", Align::Left, Fit::Leaves(3)),
+        ("RESETS", Align::Left, Fit::Leaves(4)),
+        ("HELD", Align::Right, Fit::Leaves(6)),
+        ("PROVENANCE", Align::Left, Fit::Leaves(5)),
+        ("AGE", Align::Right, Fit::Leaves(7)),
     ];
     let mut rows = Vec::new();
     for AccountView { account, stuck_until, .. } in &state.overview.accounts {

@@ -1,6 +1,6 @@
 //! Tasks, and what the gate said to one.
 
-use fleet_domain::budget::decision::{Task, Verdict};
+use fleet_domain::budget::decision::{Reason, Task, Verdict};
 
 use super::{grid, in_time};
 use crate::render::Scene;
@@ -46,6 +46,12 @@ pub fn verdict(verdict: &Verdict, scene: &Scene) -> String {
     let account =
         verdict.account.as_deref().map_or_else(|| NONE.to_owned(), |account| safe(account).into_owned());
     out.push_str(&format!("  model {} on account {account}\n", or(&verdict.model)));
+    if verdict.reason == Reason::PriceUnknown {
+        out.push_str(&format!(
+            "  a limit in dollars wants a price of {}: fleet prices --update FILE gives it one\n",
+            or(&verdict.model)
+        ));
+    }
     let estimate = &verdict.estimate;
     out.push_str(&format!(
         "  estimate {} ({}), {} {}\n",

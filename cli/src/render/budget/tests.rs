@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fleet_domain::budget::decision::Ask;
+use fleet_domain::budget::decision::{Ask, Reason, Verdict};
 use fleet_domain::budget::gate::Gate;
 use fleet_domain::budget::read::parse;
 use fleet_domain::budget::standing::Fact;
@@ -91,6 +91,8 @@ fn a_decision_is_told_with_the_figures_that_decided() {
         "budget_verdict_json",
         serde_json::to_string_pretty(&json::verdict(&told)).unwrap()
     );
+    let told = Verdict { reason: Reason::PriceUnknown, model: "codex".into(), ..told };
+    assert!(tasks::verdict(&told, &scene).contains("a price of codex: fleet prices --update"));
 }
 
 #[test]

@@ -57,13 +57,18 @@ enum What {
     Set(Box<Set>),
     /// Take back what was said of a window
     Unset {
+        /// As the budget calls it
         account: String,
         /// Such as 5h or 7d
         #[arg(long)]
         window: String,
+        /// Who says so, beside the user that you are
+        #[arg(long, default_value = "", hide_default_value = true)]
+        by: String,
     },
     /// Let an account go faster than evenly, for so many tokens and until then
     Authorize {
+        /// As the budget calls it
         account: String,
         /// Such as 5M
         #[arg(long, value_parser = parse_tokens, allow_hyphen_values = true)]
@@ -72,7 +77,7 @@ enum What {
         #[arg(long, value_name = "WHEN")]
         until: String,
         /// Who says so, beside the user that you are
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         by: String,
     },
     /// Changes and decisions, the latest last
@@ -90,31 +95,38 @@ enum What {
 }
 
 #[derive(Debug, Clone, clap::Args)]
-pub struct Check {
-    /// What the task is: implementer, reviewer, …
-    #[arg(long, default_value = "")]
+struct Check {
+    #[command(flatten)]
+    task: Asked,
+    /// Hold a place for it, under this name if one is given; asking again with the name is the same task
+    #[arg(long, value_name = "TASK", num_args = 0..=1, default_missing_value = "")]
+    hold: Option<String>,
+}
+
+/// What is asked of the budget for a task.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Asked {
+    /// What the task is: implementer, reviewer, … [default: the agent's]
+    #[arg(long, default_value = "", hide_default_value = true)]
     class: String,
     /// Tokens, such as 120k [default: what such tasks needed]
     #[arg(long, value_parser = parse_tokens, allow_hyphen_values = true)]
     estimate: Option<u64>,
-    /// Such as opus, or a whole name [default: the first of the ladder]
-    #[arg(long, default_value = "")]
+    /// Such as opus, or a whole name [default: the first of the ladder that the account has]
+    #[arg(long, default_value = "", hide_default_value = true)]
     model: String,
     /// The account that is wanted
     #[arg(long)]
     account: Option<String>,
     /// The session that would work on it
-    #[arg(long, default_value = "", add = crate::complete::agents())]
+    #[arg(long, default_value = "", hide_default_value = true, add = crate::complete::agents())]
     agent: String,
     /// High goes faster than evenly where that was authorized
     #[arg(long, default_value = "normal")]
     urgency: Haste,
     /// What the task is part of
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     mission: String,
-    /// Hold a place for it, under this name if one is given; asking again with the name is the same task
-    #[arg(long, value_name = "TASK", num_args = 0..=1, default_missing_value = "")]
-    hold: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -123,9 +135,10 @@ enum Haste {
     High,
 }
 
-impl Check {
-    pub fn ask(&self) -> (Ask, bool) {
-        let ask = Ask {
+impl Asked {
+    /// For the task of that name; empty: none yet.
+    pub fn ask(&self, task: &str) -> Ask {
+        Ask {
             tenant: String::new(),
             agent: self.agent.clone(),
             class: self.class.clone(),
@@ -137,9 +150,8 @@ impl Check {
                 Haste::High => Urgency::High,
             },
             mission: self.mission.clone(),
-            task: self.hold.clone().unwrap_or_default(),
-        };
-        (ask, self.hold.is_some())
+            task: task.to_owned(),
+        }
     }
 }
 
@@ -160,8 +172,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
                 None => Ok(()),
             }
         }
-        Some(What::Unset { account, window }) => {
-            money.set(&account, &window, None, "").await?;
+        Some(What::Unset { account, window, by }) => {
+            money.set(&account, &window, None, &by).await?;
             output::note(&format!(
                 "what was said of window {} of {} is taken back",
                 safe(&window),
@@ -194,8 +206,12 @@ fn moment(text: &str, now: Wall) -> Result<Wall, Failure> {
     if let Ok(span) = parse_span(text) {
         return Ok(now.plus(span));
     }
-    let at = parse_reset(text, &clock::zone())
-        .map_err(|wanted| Failure::new(Code::Usage, format!("--until: {wanted}")))?;
+    let at = parse_reset(text, &clock::zone()).map_err(|_| {
+        Failure::new(
+            Code::Usage,
+            "--until: a span such as `2h`, or a time such as `2026-11-24T09:00`, is wanted here",
+        )
+    })?;
     if at <= now {
         return Err(Failure::new(Code::Usage, format!("--until {at} is in the past")));
     }
@@ -256,17 +272,18 @@ fn notes(state: &State) {
         output::note(&format!("the budget in force is the last good one:\n{}", state.file_error));
     }
     if !state.overview.configured {
-        output::note(
-            "no budget is in force\n  write accounts and ceilings to fleet/budget.yaml below $MOSAIC_HOME; docs/budget.md has an example",
-        );
+        output::note(&format!(
+            "no budget is in force\n  write accounts and ceilings to {}; docs/budget.md has an example",
+            safe(if state.file.is_empty() { "fleet/budget.yaml below $MOSAIC_HOME" } else { &state.file })
+        ));
     } else if !state.overview.enforce {
         output::note("pace is advised, not enforced (`enforce: true` in the budget holds work back)");
     }
 }
 
 async fn check(money: &mut Money, check: &Check, json: bool) -> Outcome {
-    let (ask, hold) = check.ask();
-    let verdict = money.check(&ask, hold).await?;
+    let ask = check.task.ask(check.hold.as_deref().unwrap_or_default());
+    let verdict = money.check(&ask, check.hold.is_some()).await?;
     if json {
         output::json(&render::json::verdict(&verdict), true)?;
     } else {

@@ -2,7 +2,7 @@
 
 use fleet_domain::Wall;
 use fleet_domain::budget::amount::{Amount, parse_share, parse_span};
-use fleet_domain::budget::schedule::{Every, Schedule, parse_reset};
+use fleet_domain::budget::schedule::{Every, Schedule, misplaced, parse_reset};
 use fleet_domain::budget::standing::Setting;
 use jiff::tz::TimeZone;
 
@@ -12,6 +12,7 @@ use crate::render::words::safe;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
+    /// As the budget calls it
     pub(super) account: String,
     /// Such as 5h or 7d
     #[arg(long)]
@@ -35,7 +36,7 @@ pub(super) struct Set {
     #[arg(long)]
     zone: Option<String>,
     /// Who says so, beside the user that you are
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub(super) by: String,
 }
 
@@ -61,11 +62,14 @@ impl Set {
         let schedule = match (reset, self.every) {
             _ if self.rolling => Some(Schedule::Rolling(length()?)),
             (Some(anchor), Some(every)) => Some(Schedule::Fixed { anchor, every, zone }),
-            (Some(at), None) if at <= now => {
-                return Err(usage(format!("--reset-at {at} is in the past"))
-                    .next("give the next reset, or --every beside it"));
+            (Some(at), None) => {
+                let length = length()?;
+                if let Some(wrong) = misplaced(at, length, now) {
+                    return Err(usage(format!("--reset-at {at} is {wrong}"))
+                        .next("give the next reset, or --every beside it"));
+                }
+                Some(Schedule::Once { at, length })
             }
-            (Some(at), None) => Some(Schedule::Once { at, length: length()? }),
             (None, _) => None,
         };
         if schedule.is_none() && self.limit.is_none() && self.used.is_none() {
@@ -125,6 +129,10 @@ mod tests {
             (&["--window", "7d", "--used", "142%"], "from 0 to 100"),
             (&["--window", "7d", "--reset-at", "2020-01-01T00:00:00Z"], "in the past"),
             (&["--window", "weekly", "--reset-at", "2027-01-01T00:00:00Z"], "how long is the window"),
+            (
+                &["--window", "7d", "--reset-at", "2027-03-28T02:30:00Z"],
+                "further away than the window is long",
+            ),
             (&["--window", "7d", "--reset-at", "soon"], "a time is wanted"),
             (&["--window", "7d", "--used", "1%", "--zone", "Mars/Base"], "no time zone"),
         ] {

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleet_domain::budget::amount::Used;
-use fleet_domain::budget::decision::{Ask, Authorization, Decision, Reason, Task, Unknown, Verdict};
+use fleet_domain::budget::decision::{Ask, Authorization, Decision, Reason, Stage, Task, Unknown, Verdict};
 use fleet_domain::budget::gate::{Gate, Kept, Outlook, Rostered, State};
 use fleet_domain::budget::standing::{Fact, Setting};
 use fleet_domain::limits::Reading;
 use fleet_domain::price::{Table, cost};
 use fleet_domain::usage::Record;
-use fleet_domain::{AgentKey, Wall};
+use fleet_domain::{AgentKey, Wall, text};
 use fleet_proto::convert::{authorization_to_pb, setting_to_pb};
 use jiff::tz::TimeZone;
 
@@ -255,9 +255,18 @@ impl Budget {
     }
 
     /// # Errors
-    /// No such task, or it is over.
-    pub fn start(&mut self, name: &str, agent: &str, now: Wall) -> (Result<Task, Unknown>, Vec<BudgetWrite>) {
+    /// No such task, or it is over, or nothing may start now.
+    pub fn start(
+        &mut self,
+        name: &str,
+        agent: &str,
+        paused: bool,
+        now: Wall,
+    ) -> (Result<Task, Unknown>, Vec<BudgetWrite>) {
         let mut writes = self.tick(now);
+        if paused && self.gate.task(name).is_some_and(|task| task.stage == Stage::Admitted) {
+            return (Err(Unknown::Paused { name: text::clean(name, 64) }), writes);
+        }
         let started = self.gate.start(name, Some(agent), now).cloned();
         if let Ok(task) = &started {
             writes.extend(put_task(task, now));

@@ -6,13 +6,16 @@ use crate::time::Wall;
 
 use super::super::amount::Used;
 use super::super::config::{Account, Step};
-use super::super::decision::{Ask, Basis, Decision, Estimate, Reason, Stage, Task, Unknown, Verdict};
+use super::super::decision::{Ask, Basis, Decision, Estimate, Figure, Reason, Stage, Task, Unknown, Verdict};
 use super::look::{Block, Need, worst};
 use super::tasks::dollars;
 use super::{Gate, MAX_HELD};
 
 /// Another account must have so much more room before work goes over to it, so that two equals do not alternate.
 const HYSTERESIS: f64 = 1.15;
+/// Figures that are told of a place that was passed over.
+const MAX_PASSED: usize = 4;
+
 impl Gate {
     /// What the answer would be; nothing is held.
     ///
@@ -20,7 +23,7 @@ impl Gate {
     /// An account or a model that nobody knows.
     pub fn ask(&mut self, ask: &Ask, paused: bool, now: Wall) -> Result<Verdict, Unknown> {
         self.expire(now);
-        self.judge(ask, paused, now)
+        self.judge(&self.classed(ask), paused, now)
     }
 
     /// The answer; where it admits, a place is held until the task starts, ends or its time is out. Asking again with the
@@ -34,8 +37,11 @@ impl Gate {
             if !task.stage.holds() {
                 return Err(Unknown::Over { name: ask.task.clone(), state: task.stage.as_str() });
             }
-            return Ok(self.again(task));
+            if !paused || task.stage == Stage::Started {
+                return Ok(self.again(task));
+            }
         }
+        let ask = &self.classed(ask);
         let mut verdict = self.judge(ask, paused, now)?;
         if !verdict.decision.admits() {
             return Ok(verdict);
@@ -73,6 +79,13 @@ impl Gate {
         verdict.expires = Some(now.plus(self.config.hold));
         verdict.task = Some(name);
         Ok(verdict)
+    }
+
+    /// An agent's class is what its roster says, where whoever asks does not say what the task is.
+    fn classed(&self, ask: &Ask) -> Ask {
+        let rostered = self.roster.get(&ask.agent).filter(|_| ask.class.is_empty());
+        let class = rostered.map_or_else(|| ask.class.clone(), |rostered| rostered.class.clone());
+        Ask { class, ..ask.clone() }
     }
 
     fn again(&self, task: &Task) -> Verdict {
@@ -142,21 +155,23 @@ impl Gate {
         Need { estimate, used: Used { tokens, dollars }, priced: price.is_some() }
     }
 
-    /// The model asked for and those below it; only the ladder's where none is asked for.
-    fn models(&self, ask: &Ask) -> Result<Vec<(String, Option<String>)>, Unknown> {
+    /// The model asked for and those below it. Where none is asked for, the ladder's first that the account which is wanted
+    /// has, or else any that may serve, and those below that.
+    fn models(&self, ask: &Ask, wanted: Option<&str>) -> Result<Vec<(String, Option<String>)>, Unknown> {
         let ladder = &self.config.ladder;
         let below = |place: usize| {
             let rungs = ladder.rungs.iter().skip(place).filter(|_| ladder.has(Step::Downgrade));
             rungs.map(|rung| (rung.model.clone(), rung.provider.clone()))
         };
         if ask.model.is_empty() {
-            let top = ladder.rungs.iter().find(|rung| {
-                self.config
-                    .accounts
-                    .iter()
-                    .any(|account| account.has_model(&rung.model, rung.provider.as_deref()))
-            });
-            let place = top.and_then(|top| ladder.rungs.iter().position(|rung| rung == top)).unwrap_or(0);
+            let top = |may: &dyn Fn(&Account) -> bool| {
+                ladder.rungs.iter().position(|rung| {
+                    let has = |one: &&Account| one.has_model(&rung.model, rung.provider.as_deref());
+                    self.config.accounts.iter().filter(has).any(may)
+                })
+            };
+            let place = top(&|account| Some(account.name.as_str()) == wanted);
+            let place = place.or_else(|| top(&|account| account.serves(&ask.agent, &ask.class))).unwrap_or(0);
             let first = ladder.rungs.get(place).map(|rung| (rung.model.clone(), rung.provider.clone()));
             return Ok(first.into_iter().chain(below(place + 1)).collect());
         }
@@ -197,7 +212,8 @@ impl Gate {
                 "an estimate of nothing is none; leave it out, or say how many tokens".to_owned(),
             ));
         }
-        let models = self.models(ask)?;
+        let wanted = self.wanted(ask);
+        let models = self.models(ask, wanted.as_deref())?;
         let first = models.first().cloned().unwrap_or_default();
         let empty = |gate: &Self, decision, reason, model: &str| Verdict {
             decision,
@@ -217,8 +233,9 @@ impl Gate {
         if !self.configured {
             return Ok(empty(self, Decision::Admit, Reason::NoBudget, &ask.model));
         }
-        let wanted = self.wanted(ask);
         let (mut tightest, mut blocks): (Option<Verdict>, Vec<Block>) = (None, Vec::new());
+        // The cheapest that may have room later.
+        let mut floor: Option<(String, Option<String>)> = None;
         for (index, (model, provider)) in models.iter().enumerate() {
             let estimate = self.estimate(ask, model, now);
             for account in self.candidates(ask, model, provider.as_deref(), wanted.as_deref(), now) {
@@ -236,10 +253,19 @@ impl Gate {
                     };
                     if look.authorized {
                         verdict.reason = Reason::Authorized;
+                    } else if let Some(first) = blocks.first() {
+                        verdict.reason = first.reason;
+                    }
+                    if let Some(Verdict { figures, .. }) = tightest {
+                        decided(&mut verdict.figures, figures);
                     }
                     return Ok(verdict);
                 }
-                blocks.push(worst(&look.blocks));
+                let block = worst(&look.blocks);
+                if !block.never && floor.as_ref().is_none_or(|(known, _)| known != model) {
+                    floor = Some((model.clone(), verdict.account.clone()));
+                }
+                blocks.push(block);
                 tightest.get_or_insert(verdict);
             }
         }
@@ -248,12 +274,9 @@ impl Gate {
         };
         let waits = blocks.iter().filter(|block| !block.never);
         let until = waits.clone().filter_map(|block| block.until).min();
-        let may_wait = waits.clone().next().is_some() && self.config.ladder.has(Step::Queue);
         verdict.reason = blocks.first().map_or(Reason::NoAccount, |block| block.reason);
-        if may_wait {
-            let floor = models.last().cloned().unwrap_or_default();
-            // Waiting is for the model that was asked for where nothing cheaper was looked at.
-            verdict.model = if self.config.ladder.has(Step::Downgrade) { floor.0 } else { first.0 };
+        if let Some(floor) = floor.filter(|_| self.config.ladder.has(Step::Queue)) {
+            (verdict.model, verdict.account) = floor;
             verdict.reason = waits.clone().next().map_or(verdict.reason, |block| block.reason);
             (verdict.decision, verdict.until) = (Decision::Queue, until);
         } else {
@@ -262,12 +285,12 @@ impl Gate {
         Ok(verdict)
     }
 
-    /// The account that the task has without being rerouted.
+    /// The account that the task has without being rerouted: the one that is asked for, or the one that the budget or the
+    /// roster names for the agent.
     fn wanted(&self, ask: &Ask) -> Option<String> {
-        ask.account.clone().or_else(|| {
-            let named = self.config.accounts.iter().find(|account| account.agents.contains(&ask.agent));
-            named.map(|account| account.name.clone())
-        })
+        let named = || self.config.accounts.iter().find(|account| account.agents.contains(&ask.agent));
+        let rostered = || self.config.called(self.roster.get(&ask.agent)?.account.as_deref()?);
+        ask.account.clone().or_else(|| named().or_else(rostered).map(|account| account.name.clone()))
     }
 
     /// Accounts that may serve it, in the order in which they are tried: the one that is wanted, then the one that it had
@@ -323,4 +346,11 @@ impl Gate {
             _ => 1.0,
         })
     }
+}
+
+/// Why something else was passed over, before the figures of what was found.
+fn decided(found: &mut Vec<Figure>, passed: Vec<Figure>) {
+    let passed = passed.into_iter().filter(|figure| !found.contains(figure)).take(MAX_PASSED);
+    let passed: Vec<Figure> = passed.collect();
+    found.splice(0..0, passed);
 }

@@ -115,6 +115,9 @@ impl Gate {
     pub fn configure(&mut self, config: Option<Config>, now: Wall) {
         self.configured = config.is_some();
         self.config = config.unwrap_or_default();
+        // How long a place is held, and a task may go on, may have changed.
+        let held = self.tasks.values().filter(|task| task.stage.holds());
+        self.due = held.map(|task| (self.due_at(task), task.name.clone())).collect();
         let before = std::mem::take(&mut self.windows);
         for account in &self.config.accounts {
             let mut windows: Vec<Window> = account.windows.iter().cloned().map(Window::new).collect();
@@ -160,7 +163,19 @@ impl Gate {
         if let Some(window) = self.window_mut(account, name) {
             window.set(setting);
         }
+        self.drop_unknown(account, name);
         true
+    }
+
+    /// A window of which neither the file nor a provider nor its owner says anything is none.
+    fn drop_unknown(&mut self, account: &str, name: &str) {
+        let written = self.config.account(account).map(|account| account.windows.as_slice());
+        if written.unwrap_or_default().iter().any(|spec| spec.name == name) {
+            return;
+        }
+        if let Some(windows) = self.windows.get_mut(account) {
+            windows.retain(|window| window.spec.name != name || window.told_of());
+        }
     }
 
     /// Meters and what is held, counted from the ledger and the tasks alone.
@@ -415,6 +430,8 @@ pub fn used_of(record: &Record, cost: Option<Money>) -> (Wall, Used) {
     (record.at, Used { tokens: record.tokens.total(), dollars: cost.unwrap_or_default() })
 }
 
+#[cfg(test)]
+mod asked_tests;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::time::Wall;
 
-/// In milliseconds.
-const SLICE: i64 = 300_000;
+/// What was spent longer ago than one of these says nothing of how fast it is spent now.
+pub(super) const SLICE: Duration = Duration::from_secs(300);
+const SLICE_MS: i64 = SLICE.as_millis() as i64;
 /// Fewer slices in which something was spent say too little.
 const ENOUGH: u32 = 12;
 /// A part counts half as much after so many slices in which something was spent: a day of work.
@@ -47,7 +48,7 @@ impl Pulse {
 
     /// Brings it up to `now`, where so many tokens are held.
     pub(super) fn turn(&mut self, held: u64, now: Wall) {
-        let slice = now.0.div_euclid(SLICE);
+        let slice = now.0.div_euclid(SLICE_MS);
         if slice == self.slice {
             return;
         }
@@ -64,7 +65,7 @@ impl Pulse {
         if self.seen < ENOUGH {
             return 1.0;
         }
-        let slices = (left.as_millis() as f64 / SLICE as f64).ceil();
+        let slices = (left.as_millis() as f64 / SLICE_MS as f64).ceil();
         (self.most.max(self.now()) * MARGIN * slices).min(1.0)
     }
 }
@@ -82,11 +83,11 @@ mod tests {
         let mut pulse = Pulse::default();
         for slice in 1_000..1_012 {
             assert_eq!(pulse.part(MINUTES(5)), 1.0, "not enough was seen");
-            let now = Wall(slice * SLICE + 1);
+            let now = Wall(slice * SLICE_MS + 1);
             pulse.promised(100, 900, now);
             pulse.spent(if slice == 1_003 { 200 } else { 100 }, 1_000, now);
         }
-        pulse.promised(100, 900, Wall(1_012 * SLICE));
+        pulse.promised(100, 900, Wall(1_012 * SLICE_MS));
         let five = pulse.part(MINUTES(5));
         assert!((0.29..=0.3).contains(&five), "half as much again as was ever seen: {five}");
         assert_eq!(pulse.part(MINUTES(6)), 2.0 * five);
@@ -97,7 +98,7 @@ mod tests {
     fn what_is_never_seen_to_be_spent_is_held_whole() {
         let mut pulse = Pulse::default();
         for slice in 0..100 {
-            pulse.promised(1_000, 1_000, Wall(slice * SLICE));
+            pulse.promised(1_000, 1_000, Wall(slice * SLICE_MS));
         }
         assert_eq!(pulse.part(MINUTES(5)), 1.0);
     }

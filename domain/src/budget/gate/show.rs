@@ -127,9 +127,11 @@ pub struct State {
 }
 
 impl Gate {
-    /// For a reader whose days are those of `zone`.
-    pub fn overview(&mut self, zone: &TimeZone, now: Wall) -> Overview {
+    /// Days are those of the zone that the budget names, else those of the `reader`'s.
+    pub fn overview(&mut self, reader: &TimeZone, now: Wall) -> Overview {
         self.expire(now);
+        let named = self.config.zone_named.then(|| self.config.zone.clone());
+        let zone = named.as_ref().unwrap_or(reader);
         let today = Period::Day.around(now, zone);
         let mut windows = Vec::new();
         for account in self.config.accounts.iter().map(|account| account.name.clone()).collect::<Vec<_>>() {

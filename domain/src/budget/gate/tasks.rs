@@ -1,7 +1,5 @@
 //! Tasks and what is held for them: from admission until it is spent, the task ends or its time is out.
 
-use std::time::Duration;
-
 use crate::price::Money;
 use crate::time::Wall;
 
@@ -10,11 +8,10 @@ use super::super::config::Ceiling;
 use super::super::decision::{Stage, Task, Unknown};
 use super::super::spend::KEEP;
 use super::meter::{Meter, Whose};
+use super::pulse::SLICE;
 use super::window::Window;
 use super::{Gate, MAX_ENDED, MAX_NAMES, Stint};
 
-/// What was spent longer ago says nothing of how fast it is spent now.
-const PULSED: Duration = Duration::from_secs(300);
 /// Tasks of one agent whose account is remembered for what it spent on them.
 const MAX_STINTS: usize = 1_000;
 
@@ -124,11 +121,13 @@ impl Gate {
         let Some(from) = task.started.filter(|_| !task.agent.is_empty()) else { return };
         let stints = self.stints.entry(task.agent.clone()).or_default();
         let told = Stint { task: task.name.clone(), account: task.account.clone(), from, to: task.ended };
-        if let Some(known) = stints.iter_mut().rev().find(|known| known.task == task.name) {
+        let place = stints.partition_point(|known| (known.from, &known.task) < (from, &told.task));
+        if let Some(known) =
+            stints.get_mut(place).filter(|known| known.from == from && known.task == told.task)
+        {
             *known = told;
             return;
         }
-        let place = stints.partition_point(|known| (known.from, &known.task) < (from, &told.task));
         stints.insert(place, told);
         let oldest = now.minus(KEEP);
         if stints.len() > MAX_STINTS || stints[0].to.is_some_and(|to| to <= oldest) {
@@ -161,7 +160,7 @@ impl Gate {
         self.tasks.insert(name, task);
     }
 
-    fn due_at(&self, task: &Task) -> Wall {
+    pub(super) fn due_at(&self, task: &Task) -> Wall {
         match task.started {
             Some(at) => at.plus(self.config.task_limit),
             None => task.admitted.plus(self.config.hold),
@@ -177,7 +176,7 @@ impl Gate {
         let mut freed = before;
         freed.subtract(task.held());
         // What a restart tells again was spent long ago.
-        let lately = at.age_at(now) < PULSED;
+        let lately = at.age_at(now) < SLICE;
         for window in self.windows_of(&task).filter(|_| lately) {
             window.pulse.spent(used.tokens, window.held.tokens, now);
         }

@@ -111,6 +111,11 @@ impl Window {
         }
     }
 
+    /// Somebody says something of it beside the file.
+    pub(super) fn told_of(&self) -> bool {
+        self.provider.is_some() || self.setting.is_some()
+    }
+
     /// The ledger itself is another.
     pub(super) fn recounted(&mut self) {
         self.counted.replace(None);
