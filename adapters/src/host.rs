@@ -46,6 +46,13 @@ pub enum Scope {
     Agents,
 }
 
+impl Scope {
+    /// Of a socket that the roster names.
+    pub fn of(socket: &SocketName) -> Self {
+        if socket.is_default() { Self::Roster } else { Self::All }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub socket: SocketName,
@@ -59,7 +66,7 @@ pub fn targets(roster: Option<&Roster>, extra: &[SocketName]) -> Vec<Target> {
     if let Some(roster) = roster {
         let own = std::iter::once(roster.tmux.socket_name.clone());
         for socket in own.chain(roster.agents.iter().map(|agent| roster.socket_of(agent))) {
-            let scope = if socket.is_default() { Scope::Roster } else { Scope::All };
+            let scope = Scope::of(&socket);
             let holder = roster.tmux.holder_session.clone();
             targets.insert(socket.clone(), Target { socket, holder, scope });
         }

@@ -214,6 +214,7 @@ pub fn session(
     let ended = transcript.as_deref().zip(found.runtime.as_ref());
     let ending =
         ended.and_then(|(path, runtime)| ending::ending(runtime.as_str(), path).ok()).unwrap_or_default();
+    let ending = ending.of_process(found.stat.as_ref().and_then(procfs::began));
     let observation = Observation {
         socket: socket.clone(),
         session: name.to_owned(),
@@ -224,7 +225,7 @@ pub fn session(
         native: reading.iter().filter_map(|reading| reading.native.clone()).collect(),
         evidence: evidence(reading.as_ref(), &ending, None, Duration::ZERO, now),
         idle: idle(row, now),
-        model: ending.model,
+        model: ending.model(),
         conversation: reading.as_ref().and_then(|reading| reading.conversation.clone()),
         draft: None,
     };

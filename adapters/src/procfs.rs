@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use fleet_domain::text;
+use fleet_domain::{Wall, text};
 
 /// A pane's tree is walked no further than this.
 const MAX_TREE: usize = 128;
@@ -186,6 +186,12 @@ pub fn started(stat: &Stat) -> Option<SystemTime> {
     let boot = Duration::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?);
     let after_boot = Duration::from_millis(stat.start.checked_mul(1000)? / ticks);
     SystemTime::now().checked_sub(boot.saturating_sub(after_boot))
+}
+
+/// The same as a [`Wall`].
+pub fn began(stat: &Stat) -> Option<Wall> {
+    let since = started(stat)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// How long ago a terminal last carried output; the kernel keeps it to about eight seconds.

@@ -14,6 +14,7 @@ mod lifecycle;
 mod output;
 mod render;
 mod rules;
+mod services;
 mod source;
 mod verbs;
 

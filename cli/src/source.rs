@@ -8,9 +8,10 @@ use fleet_domain::fleet::AgentView;
 use fleet_domain::report::{By, Question};
 use fleet_framework::Home;
 
-use crate::client::{Address, Client, ClientError, Detail, HostView, Listing, START_COLLECTOR};
+use crate::client::{Address, Client, ClientError, Detail, HostView, Listing};
 use crate::error::{Code, Failure};
 use crate::render::funds::Funds;
+use crate::services::start_collector;
 use crate::{clock, direct, rules};
 
 /// How often a collector is asked while it is waited for.
@@ -42,7 +43,8 @@ impl Origin {
         match self {
             Self::Collector => None,
             Self::Direct { why: why @ ClientError::Absent(_) } => Some(format!(
-                "{why}: joined directly, without tokens and history\n  start one: {START_COLLECTOR}"
+                "{why}: joined directly, without tokens and history\n  start one: {}",
+                start_collector()
             )),
             Self::Direct { why } => Some(format!(
                 "{why}: joined directly, without tokens and history\n  look at it: fleet doctor"

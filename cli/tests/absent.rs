@@ -71,7 +71,7 @@ async fn errors_for_a_reader_of_json_are_json() {
     let answer = world.fleet(&["events", "--json"]).await;
     let error: serde_json::Value = serde_json::from_str(answer.err.trim()).unwrap();
     assert_eq!(error["code"], 6);
-    assert!(error["hint"].as_str().unwrap().contains("mosaic-collector.service"));
+    assert!(error["hint"].as_str().unwrap().contains("fleet up (or run fleet-collector"));
 }
 
 #[tokio::test]

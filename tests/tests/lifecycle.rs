@@ -241,7 +241,23 @@ fn each_kind_of_drift_is_listed_with_what_mends_it_and_mended() -> Result<()> {
     assert!(!world.names()?.contains(&"agent0".to_owned()));
     let there = world.home.command("tmux").args(["-L", "other", "has-session", "-t", "=agent0"]).output()?;
     assert!(there.status.success());
-    let end = world.home.command("tmux").args(["-L", "other", "kill-server"]).output()?;
+    // And the whole fleet: the new server has its holder's unit for owner, and nothing is left of the old ones.
+    world.tmux(&["kill-session", "-t", "=stranger"])?;
+    write_roster(&world.home, &ROSTER.replace("socket_name: mosaic-fleet", "socket_name: crew"))?;
+    listed(&[("lead@crew", "socket"), ("agent0@crew", "socket")])?;
+    world.well(&["restart"])?;
+    for left in ["mosaic-fleet", "other"] {
+        let there = world.home.command("tmux").args(["-L", left, "list-sessions"]).output()?;
+        assert!(!there.status.success(), "{}", String::from_utf8_lossy(&there.stdout));
+    }
+    let verified = world.well(&["verify"])?.stdout;
+    assert!(verified.contains("owns the server"), "{verified}");
+    wait_until(3 * PATIENCE, "an end of what was left behind", || {
+        let said = world.run(&["drift"])?;
+        ensure!(said.code == 0, "{}", said.stdout);
+        anyhow::Ok(())
+    })?;
+    let end = world.home.command("tmux").args(["-L", "crew", "kill-server"]).output()?;
     ensure!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
     Ok(())
 }

@@ -18,7 +18,13 @@ pub struct Ending {
     /// The conversation stands at this failure.
     pub failed: Option<Failed>,
     /// Model of the last response.
-    pub model: Option<String>,
+    pub model: Option<Answered>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub model: String,
+    pub at: Option<Wall>,
 }
 
 /// A line that begins or ends a turn.
@@ -40,6 +46,24 @@ pub struct Failed {
 impl Ending {
     fn is_telling(&self) -> bool {
         self.turn.is_some() || self.failed.is_some() || self.model.is_some()
+    }
+
+    /// What of it holds for a process that began then and goes on with the conversation. A turn that ran before ended
+    /// with the process that ran it, that one's model need not be this one's, and what failed may have been put right;
+    /// but a limit is the account's.
+    #[must_use]
+    pub fn of_process(mut self, began: Option<Wall>) -> Self {
+        let before = |at: Option<Wall>| at.zip(began).is_some_and(|(at, began)| at < began);
+        self.turn = self.turn.filter(|turn| turn.state == NativeState::TurnEnded || !before(turn.at));
+        self.failed = self.failed.filter(|failed| failed.kind == StuckKind::UsageLimit || !before(failed.at));
+        self.model = self.model.filter(|answered| !before(answered.at));
+        self
+    }
+
+    /// The model of the last response.
+    #[must_use]
+    pub fn model(&self) -> Option<String> {
+        self.model.as_ref().map(|answered| answered.model.clone())
     }
 }
 
@@ -108,5 +132,25 @@ mod tests {
         assert_eq!(state(ending("pi", &path).unwrap()), Some(NativeState::TurnEnded));
         assert_eq!(ending("other", &path).unwrap(), Ending::default());
         assert!(ending("pi", &dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn what_ran_before_the_process_began_does_not_run_in_it() {
+        let (before, after) = (Some(Wall(1000)), Some(Wall(3000)));
+        let ending = |state, kind, at| Ending {
+            turn: Some(TurnMark { state, at }),
+            failed: Some(Failed { kind, line: String::new(), at, until: None }),
+            model: Some(Answered { model: "m".to_owned(), at }),
+        };
+        let busy = |at| ending(NativeState::Busy, StuckKind::Error, at);
+        for began in [None, Some(Wall(500)), Some(Wall(1000))] {
+            assert_eq!(busy(before).of_process(began), busy(before));
+        }
+        assert_eq!(busy(before).of_process(Some(Wall(2000))), Ending::default());
+        assert_eq!(busy(after).of_process(Some(Wall(2000))), busy(after));
+        assert_eq!(busy(None).of_process(Some(Wall(2000))), busy(None));
+        let over = ending(NativeState::TurnEnded, StuckKind::UsageLimit, before);
+        let held = over.clone().of_process(Some(Wall(2000)));
+        assert_eq!((held.turn, held.failed, held.model), (over.turn, over.failed, None));
     }
 }

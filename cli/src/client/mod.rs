@@ -24,6 +24,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code as Grpc, Status, Streaming};
 
 use crate::error::{Code, Failure};
+use crate::services::start_collector;
 
 pub use address::Address;
 pub use money::{LogView, Money};
@@ -54,7 +55,7 @@ impl ClientError {
         let message = self.to_string();
         match self {
             Self::Absent(_) => {
-                Failure::new(Code::Unreachable, message).next(format!("start one: {START_COLLECTOR}"))
+                Failure::new(Code::Unreachable, message).next(format!("start one: {}", start_collector()))
             }
             Self::Broken { .. } => Failure::new(Code::Unreachable, message)
                 .next("look at it: fleet doctor; systemctl --user status mosaic-collector.service"),
@@ -64,10 +65,6 @@ impl ClientError {
         }
     }
 }
-
-/// What to do where no collector runs.
-pub const START_COLLECTOR: &str =
-    "systemctl --user start mosaic-collector.service (or run fleet-collector in a terminal)";
 
 /// How much is wanted of each agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use fleet_domain::roster::Agent;
 use fleet_domain::text;
 use fleet_framework::agents::{read_env, release};
 use fleet_framework::home::shown;
-use fleet_framework::units::{agent_unit, sidecar_unit};
+use fleet_framework::units::{HOLDER, agent_unit, sidecar_unit};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -92,6 +92,9 @@ async fn by_systemd(site: &Site, systemd: &Systemd, act: Act, agent: &Agent) -> 
     let name = agent.name.as_str();
     let unit = agent_unit(name);
     mark_stopped(site, name, act == Act::Stop)?;
+    if act != Act::Stop {
+        hold(site, systemd).await?;
+    }
     let done = match act {
         Act::Stop => systemd.stop(&unit).await,
         // A unit stays active when its session ends: to systemd there would be nothing to start.
@@ -111,6 +114,21 @@ async fn by_systemd(site: &Site, systemd: &Systemd, act: Act, agent: &Agent) -> 
         }
     }
     Ok(())
+}
+
+/// Has the holder's unit own the server that the agent is about to come to: its own stays active where that server died,
+/// or where the roster names another socket by now, and an agent's unit would become the owner of everybody.
+async fn hold(site: &Site, systemd: &Systemd) -> Result<(), String> {
+    let server = Server::new(site.roster.tmux.socket_name.clone());
+    if server.has_session(&site.roster.tmux.holder_session).await.map_err(|error| error.to_string())? {
+        return Ok(());
+    }
+    let properties = systemd.unit_properties(HOLDER).await.map_err(|error| error.to_string())?;
+    if properties.active != "active" {
+        // It is started before its agents.
+        return Ok(());
+    }
+    systemd.reload(HOLDER).await.map_err(|error| error.to_string())
 }
 
 /// The unit's commands, with the unit's environment.

@@ -5,7 +5,7 @@ pub mod foreground;
 pub mod keeper;
 
 use fleet_adapters::identity;
-use fleet_adapters::tmux::Server;
+use fleet_adapters::tmux::{Server, TmuxError};
 use fleet_domain::HostId;
 use fleet_domain::SocketName;
 use fleet_domain::agent_env::{differences, merged, values, wanted};
@@ -101,12 +101,27 @@ impl Site {
         for agent in agents {
             // On the default server a session of this name may be anybody's by now.
             if let Some(old) = self.moves_from(agent)?.filter(|old| !old.is_default()) {
-                let left = Server::new(old).kill_session(agent.name.as_str()).await;
+                let left = self.leave(&Server::new(old), agent).await;
                 left.map_err(|error| Failure::of(Code::Failure, &error))?;
             }
             self.refresh_env(agent)?;
         }
         Ok(())
+    }
+
+    /// Ends the agent's session on a server that the roster gave up for it, and with the last one the holder, which
+    /// holds it for nobody then.
+    async fn leave(&self, old: &Server, agent: &Agent) -> Result<(), TmuxError> {
+        old.kill_session(agent.name.as_str()).await?;
+        let holder = &self.roster.tmux.holder_session;
+        if *old.socket() == self.roster.tmux.socket_name {
+            return Ok(());
+        }
+        let (panes, _) = match old.panes().await {
+            Err(TmuxError::NoServer { .. }) => return Ok(()),
+            panes => panes?,
+        };
+        if panes.iter().all(|pane| pane.session == *holder) { old.kill_session(holder).await } else { Ok(()) }
     }
 
     /// The tmux server that the agent's environment file names, where it is not the roster's.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::grid::{Align, Cell, Fit, Grid, Head};
 use super::item::API_VERSION;
+use super::spent::UnknownRows;
 use super::words::{NONE, count, safe};
 
 /// Conversations that differ, the largest difference first; those that agree or have no sum are only counted.
@@ -77,6 +78,7 @@ pub struct UsageCheck {
     kind: &'static str,
     files: usize,
     unreadable: u64,
+    unknown: Vec<UnknownRows>,
     failed: usize,
     conversations: Vec<Row>,
 }
@@ -123,6 +125,7 @@ pub fn json(checked: &Checked) -> UsageCheck {
         kind: "UsageCheck",
         files: checked.files,
         unreadable: checked.unreadable,
+        unknown: UnknownRows::of(&checked.unknown),
         failed: checked.failed.len(),
         conversations: checked.conversations.iter().map(row).collect(),
     }

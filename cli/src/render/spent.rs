@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::Style;
+use fleet_adapters::runtimes::usage::Unknown;
 use fleet_adapters::runtimes::usage::scan::Scanned;
 use fleet_domain::price::{Costs, Money};
 use fleet_domain::report::{By, Group, Report, Sum};
@@ -207,7 +208,23 @@ pub struct Scan {
     files: usize,
     /// Lines and rows that should have been readable.
     unreadable: u64,
+    unknown: Vec<UnknownRows>,
     failed: usize,
+}
+
+/// Rows that speak of tokens and are of a kind that is not known here.
+#[derive(Debug, Serialize)]
+pub struct UnknownRows {
+    runtime: &'static str,
+    kind: String,
+    rows: u64,
+}
+
+impl UnknownRows {
+    pub fn of(unknown: &Unknown) -> Vec<Self> {
+        let row = |(runtime, kind, rows): (_, &str, _)| Self { runtime, kind: safe(kind).into_owned(), rows };
+        unknown.iter().map(row).collect()
+    }
 }
 
 impl Scan {
@@ -215,6 +232,7 @@ impl Scan {
         Self {
             files: scanned.files,
             unreadable: scanned.unreadable + scanned.tally.absurd(),
+            unknown: UnknownRows::of(&scanned.unknown),
             failed: scanned.failed.len(),
         }
     }
@@ -373,7 +391,9 @@ pub(super) mod tests {
     fn the_report_as_json() {
         let (report, zone) = (report(), TimeZone::UTC);
         let spent = Spent { report: &report, by: &[By::Agent, By::Model], zone: &zone, course: None };
-        let scan = Scan { files: 3, unreadable: 1, failed: 0 };
+        let mut unknown = Unknown::default();
+        unknown.add("claude", "oracle".to_owned(), 2);
+        let scan = Scan { files: 3, unreadable: 1, unknown: UnknownRows::of(&unknown), failed: 0 };
         insta::assert_snapshot!(
             "usage_json",
             serde_json::to_string_pretty(&json(&spent, Some(scan))).unwrap()

@@ -52,6 +52,16 @@ pub fn plural(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
+/// Rows that may bill and are of a kind that is not known here; nothing where there are none.
+pub fn unknown_kinds<'r, 'k>(kinds: impl IntoIterator<Item = (&'r str, &'k str, u64)>) -> Option<String> {
+    let told = kinds
+        .into_iter()
+        .map(|(runtime, kind, rows)| format!("{rows} of {} `{}`", safe(runtime), safe(kind)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    (!told.is_empty()).then(|| format!("rows that speak of tokens and are of a kind unknown here: {told}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fleet_adapters::runtimes::usage::check;
 
+use super::usage::tell_unknown;
 use crate::error::Outcome;
 use crate::output::{self, Screen};
 use crate::render::checked;
@@ -22,6 +23,7 @@ pub fn run(mut paths: Vec<PathBuf>, runtime: Option<&str>, json: bool) -> Outcom
         let lines = plural(usize::try_from(checked.unreadable).unwrap_or(usize::MAX), "line");
         output::note(&format!("{lines} could not be read and counted as nothing"));
     }
+    tell_unknown(&checked.unknown);
     if json {
         return output::json(&checked::json(&checked), true);
     }

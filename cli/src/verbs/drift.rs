@@ -1,5 +1,6 @@
 //! `fleet drift`: where what runs is not what was configured, and mending it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleet_domain::drift::{Kind, Severity};
@@ -17,7 +18,7 @@ use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle::keeper::{Act, Keeper};
 use crate::lifecycle::{Site, confirm, files_failed, home};
 use crate::output::{self, Screen};
-use crate::render::grid::{Align, Cell, Fit, Grid, Head};
+use crate::render::grid::{Align, Cell, Fit, Grid, Head, width_of};
 use crate::render::item::List;
 use crate::render::words::safe;
 use crate::source;
@@ -79,7 +80,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     // Of a roster that is not right nothing can be said.
     let roster = read_roster(&home)?;
     let mut found = of_host(&home);
-    found.extend(snapshot.agents.iter().flat_map(of_agent));
+    found.extend(of_agents(&snapshot.agents));
     found.sort_by_key(|found| std::cmp::Reverse(Severity::parse(found.severity)));
     if args.json {
         output::json(&List::new("DriftList", &found), true)?;
@@ -90,7 +91,8 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
             false => "there is no roster, so that nothing was configured: fleet init",
         });
     } else {
-        output::data(&table(&found))?;
+        let screen = Screen::detect();
+        output::data(&table(&found, screen.terminal.then(|| screen.size().0), screen.colour))?;
     }
     if found.is_empty() {
         return Ok(());
@@ -101,30 +103,37 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     Err(Failure::silent(Code::NotSo))
 }
 
-fn of_agent(agent: &AgentView) -> Vec<Found> {
-    let works = agent.state == State::Working;
-    agent
-        .drift
-        .iter()
-        .map(|drift| Found {
-            severity: drift.kind.severity().as_str(),
-            host: agent.key.host.to_string(),
-            agent: Some(agent.name.clone()),
-            session: Some(agent.key.session.to_string()),
-            kind: drift.kind.as_str(),
-            detail: drift.detail.clone(),
-            remedy: drift.remedy.clone(),
-            mend: match drift.kind {
-                // A quarantine wants its cause put right first; whose an unmanaged session is, only a person knows.
-                Kind::Unmanaged | Kind::Quarantined => None,
-                Kind::Unit => Some(Mend::Units),
-                Kind::Boot => Some(Mend::Enable),
-                Kind::Missing => Some(Mend::Start),
-                // What works is not interrupted.
-                Kind::Runtime | Kind::Model | Kind::Env | Kind::Socket => (!works).then_some(Mend::Restart),
-            },
-        })
-        .collect()
+/// One that is to move to another socket is seen twice, at work on the old one and missing on the new one.
+fn of_agents(agents: &[AgentView]) -> Vec<Found> {
+    let place = |agent: &AgentView| (agent.key.host.clone(), agent.key.session.clone());
+    let at_work: BTreeSet<_> =
+        agents.iter().filter(|agent| agent.state == State::Working).map(place).collect();
+    let moves = |agent: &&AgentView| agent.drift.iter().any(|drift| drift.kind == Kind::Socket);
+    let moving: BTreeSet<_> = agents.iter().filter(moves).map(place).collect();
+    let is_old = |agent: &AgentView| !agent.managed && moving.contains(&place(agent));
+    let rest = agents.iter().filter(|agent| !is_old(agent));
+    rest.flat_map(|agent| of_agent(agent, at_work.contains(&place(agent)))).collect()
+}
+
+fn of_agent(agent: &AgentView, works: bool) -> impl Iterator<Item = Found> {
+    agent.drift.iter().map(move |drift| Found {
+        severity: drift.kind.severity().as_str(),
+        host: agent.key.host.to_string(),
+        agent: Some(agent.name.clone()),
+        session: Some(agent.key.session.to_string()),
+        kind: drift.kind.as_str(),
+        detail: drift.detail.clone(),
+        remedy: drift.remedy.clone(),
+        mend: match drift.kind {
+            // A quarantine wants its cause put right first; whose an unmanaged session is, only a person knows.
+            Kind::Unmanaged | Kind::Quarantined => None,
+            Kind::Unit => Some(Mend::Units),
+            Kind::Boot => Some(Mend::Enable),
+            // What works is not interrupted.
+            Kind::Missing => (!works).then_some(Mend::Start),
+            Kind::Runtime | Kind::Model | Kind::Env | Kind::Socket => (!works).then_some(Mend::Restart),
+        },
+    })
 }
 
 /// What is of no one agent: the framework's files and the services' units.
@@ -144,10 +153,9 @@ fn of_host(home: &Home) -> Vec<Found> {
     let mut found = Vec::new();
     // Where nothing was ever seeded there is nothing to be out of date.
     if let Ok(plan) = seed::plan(home, &bin)
-        && plan.seeded != seed::Seeded::Never
-        && plan.is_due()
+        && let Some(behind) = plan.behind()
     {
-        found.push(one("framework", plan.verdict(), Mend::Seed));
+        found.push(one("framework", behind, Mend::Seed));
     }
     for unit in units::plan(home, &bin).unwrap_or_default() {
         if unit.status == Status::Changed && !unit.unit().contains('@') {
@@ -161,18 +169,11 @@ fn of_host(home: &Home) -> Vec<Found> {
     found
 }
 
-fn table(found: &[Found]) -> String {
-    let head = |title: &str, fit| Head { title: title.to_owned(), align: Align::Left, fit };
-    let mut grid = Grid::new(
-        vec![
-            head("SEVERITY", Fit::Fixed),
-            head("AGENT", Fit::Fixed),
-            head("KIND", Fit::Fixed),
-            head("WHAT", Fit::Rest { least: 20 }),
-            head("REMEDY", Fit::Shrinks { least: 20 }),
-        ],
-        found.len(),
-    );
+/// On a terminal that is too narrow for it each remedy has a line of its own: a command that is cut off mends nothing.
+fn table(found: &[Found], width: Option<usize>, colour: bool) -> String {
+    let titles = ["SEVERITY", "AGENT", "KIND", "WHAT", "REMEDY"];
+    let heads = titles.map(|title| Head { title: title.to_owned(), align: Align::Left, fit: Fit::Fixed });
+    let mut grid = Grid::new(heads.into(), found.len());
     for one in found {
         grid.push([
             Cell::plain(one.severity),
@@ -182,11 +183,18 @@ fn table(found: &[Found]) -> String {
             Cell::plain(safe(&one.remedy)),
         ]);
     }
-    let screen = Screen::detect();
-    if screen.terminal {
-        return grid.fitted(screen.size().0, true, screen.colour).lines.join("\n") + "\n";
+    let fits = |width: usize| grid.plain(true, false).lines().all(|line| width_of(line) <= width);
+    if width.is_none_or(fits) {
+        return grid.plain(true, colour);
     }
-    grid.plain(true, false)
+    grid.hide(titles.len() - 1);
+    let narrow = grid.plain(true, colour);
+    let mut lines = narrow.lines();
+    let mut text = format!("{}\n", lines.next().unwrap_or_default());
+    for (line, one) in lines.zip(found) {
+        text.push_str(&format!("{line}\n          → {}\n", safe(&one.remedy)));
+    }
+    text
 }
 
 /// Each agent once, files before what reads them.
@@ -259,4 +267,63 @@ async fn carry_out(site: &Arc<Site>, keeper: &Keeper, mend: Mend, agent: Option<
         (Mend::Enable | Mend::Restart | Mend::Start, None) => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_domain::SocketName;
+    use fleet_domain::drift::Drift;
+
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn an_agent_that_is_to_move_is_told_once_and_not_while_it_works() {
+        let at = |socket: &str, managed, state, kinds: &[Kind]| {
+            let mut agent = samples::fleet().remove(0);
+            agent.key.socket = SocketName::new(socket);
+            (agent.managed, agent.state) = (managed, state);
+            let drift = |kind: &Kind| Drift { kind: *kind, detail: String::new(), remedy: String::new() };
+            agent.drift = kinds.iter().map(drift).collect();
+            agent
+        };
+        let told = |state| {
+            let new = at("new", true, State::Dead, &[Kind::Socket, Kind::Missing]);
+            let found = of_agents(&[new, at("old", false, state, &[Kind::Unmanaged])]);
+            found.into_iter().map(|found| (found.kind, found.mend)).collect::<Vec<_>>()
+        };
+        let idle = [("socket", Some(Mend::Restart)), ("missing", Some(Mend::Start))];
+        assert_eq!(told(State::Available), idle);
+        assert_eq!(told(State::Working), [("socket", None), ("missing", None)]);
+        let stranger = of_agents(&[at("old", false, State::Working, &[Kind::Unmanaged])]);
+        assert_eq!(stranger.len(), 1);
+    }
+
+    #[test]
+    fn a_remedy_is_never_cut_off() {
+        let one = |agent: Option<&str>, kind, detail: &str, remedy: &str| Found {
+            severity: "warning",
+            host: "h".to_owned(),
+            agent: agent.map(str::to_owned),
+            kind,
+            detail: detail.to_owned(),
+            remedy: remedy.to_owned(),
+            session: None,
+            mend: None,
+        };
+        let boot = "systemctl --user enable mosaic-agent@coder1.service";
+        let found = [
+            one(None, "framework", "the framework in ~ is version 5, this program has 6", "fleet update"),
+            one(Some("coder1"), "boot", "active but disabled: it will not come back after a boot", boot),
+        ];
+        insta::assert_snapshot!(table(&found, Some(80), false), @"
+        SEVERITY  AGENT   KIND       WHAT
+        warning   -       framework  the framework in ~ is version 5, this program has 6
+                  → fleet update
+        warning   coder1  boot       active but disabled: it will not come back after a boot
+                  → systemctl --user enable mosaic-agent@coder1.service
+        ");
+        assert_eq!(table(&found, Some(300), false), table(&found, None, false));
+        assert!(table(&found, None, false).lines().last().is_some_and(|line| line.ends_with(boot)));
+    }
 }

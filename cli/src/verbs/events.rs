@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   fleet events                          the latest changes of state
   fleet events --agent coder0 --since 1h
-  fleet events --follow --jsonl         those to come, one object a line";
+  fleet events --follow --jsonl         the latest, then each one that comes, one object a line";
 
 /// List changes of state, oldest first
 #[derive(Debug, clap::Args)]

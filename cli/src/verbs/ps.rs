@@ -21,6 +21,7 @@ use crate::render::order::{self, Filters};
 use crate::render::table::{self, Plan};
 use crate::render::words::{plural, safe};
 use crate::render::{Scene, summary, yaml};
+use crate::services::start_sidecar;
 use crate::source::{self, HostNote, Snapshot};
 
 const EXAMPLES: &str = "\
@@ -275,16 +276,19 @@ fn emptiness(snapshot: &Snapshot, request: &Request) -> Option<String> {
         return None;
     }
     if snapshot.agents.is_empty() {
-        let hint = if snapshot.heard == 0 { NOBODY_REPORTS } else { NOTHING_YET };
-        return Some(hint.to_owned());
+        return Some(if snapshot.heard == 0 { nobody_reports() } else { NOTHING_YET.to_owned() });
     }
     let passes = snapshot.agents.iter().any(|agent| request.filters.pass(agent));
     (!passes).then(|| format!("none of {} passes the filters", plural(snapshot.agents.len(), "session")))
 }
 
-const NOBODY_REPORTS: &str = "\
-the collector has not heard from any host, so that nobody knows which agents run
-  start a host-wide sidecar: systemctl --user start mosaic-sidecar.service (or run fleet-sidecar --host)";
+fn nobody_reports() -> String {
+    format!(
+        "the collector has not heard from any host, so that nobody knows which agents run\n  \
+         start a host-wide sidecar: {}",
+        start_sidecar()
+    )
+}
 
 pub const NOTHING_YET: &str = "\
 no agents yet

@@ -87,7 +87,7 @@ fn a_missing_collector_is_said_with_how_to_start_one() {
     let why = ClientError::Absent(Address { socket: "/run/c.sock".into() });
     let notice = Origin::Direct { why }.notice().unwrap();
     assert!(notice.starts_with("no collector at unix:///run/c.sock: joined directly"), "{notice}");
-    assert!(notice.contains("systemctl --user start mosaic-collector.service"));
+    assert!(notice.contains("(or run fleet-collector in a terminal)"));
 }
 
 #[test]

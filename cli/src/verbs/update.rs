@@ -86,7 +86,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         Some(site) => older(site).await,
         None => Vec::new(),
     };
-    tell_older(&old);
+    tell_older(&old, args.relaunch);
     if args.check {
         let due = !text.is_empty() || !old.is_empty();
         if !text.is_empty() {
@@ -198,7 +198,7 @@ async fn older(site: &Site) -> Vec<(String, Option<u32>)> {
     old
 }
 
-fn tell_older(old: &[(String, Option<u32>)]) {
+fn tell_older(old: &[(String, Option<u32>)], relaunch: bool) {
     if old.is_empty() {
         return;
     }
@@ -209,10 +209,12 @@ fn tell_older(old: &[(String, Option<u32>)]) {
             None => name.clone(),
         })
         .collect();
+    let next = "\n  they go on as they are; to start them anew: fleet update --relaunch";
     output::note(&format!(
-        "started by an older framework than version {}: {}\n  they go on as they are; to start them anew: fleet update --relaunch",
+        "started by an older framework than version {}: {}{}",
         seed::version(),
-        names.join(", ")
+        names.join(", "),
+        if relaunch { "" } else { next }
     ));
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use fleet_adapters::runtimes::usage::Unknown;
 use fleet_adapters::runtimes::usage::scan::{self, RUNTIMES, Scanned};
 use fleet_domain::Wall;
 use fleet_domain::report::{By, Group, Question, Report};
@@ -23,7 +24,7 @@ use crate::output::{self, Screen};
 use crate::render::sheet;
 use crate::render::spark::Progress;
 use crate::render::spent::{self, Spent};
-use crate::render::words::{plural, safe};
+use crate::render::words::{plural, safe, unknown_kinds};
 
 /// Days are told apart for this long where nothing else is asked for.
 const DAYS: i64 = 30;
@@ -342,6 +343,13 @@ fn show(told: &Told, asking: &Asking<'_>, args: &Args) -> Outcome {
     Ok(())
 }
 
+/// What may be missing from the sums.
+pub(super) fn tell_unknown(unknown: &Unknown) {
+    if let Some(says) = unknown_kinds(unknown.iter()) {
+        output::note(&format!("{says}; they count as nothing, and a later fleet may know them"));
+    }
+}
+
 fn warn(scanned: &Scanned) {
     for (path, error) in &scanned.failed {
         output::note(&format!("{}: {error}", safe(&path.display().to_string())));
@@ -350,6 +358,7 @@ fn warn(scanned: &Scanned) {
     if unreadable > 0 {
         output::note(&format!("{} could not be read and counted as nothing", plural(unreadable, "line")));
     }
+    tell_unknown(&scanned.unknown);
 }
 
 #[cfg(test)]

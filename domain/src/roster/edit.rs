@@ -61,7 +61,7 @@ pub fn add(text: &str, entries: &[Entry]) -> Result<String, EditError> {
     if added && roster == before { Ok(after) } else { Err(EditError::Unsafe) }
 }
 
-/// The roster with one agent less.
+/// The roster with one agent less. The comments directly above it and behind its lines are its own and go with it.
 ///
 /// # Errors
 /// When the roster is not right, or has no such agent.
@@ -160,21 +160,28 @@ impl Shape {
 
     fn without(&self, text: &str, at: usize) -> Option<String> {
         match &self.list {
-            List::Flow { items, .. } => {
+            List::Flow { whole, items } => {
                 let item = items.get(at)?;
-                // With the comma that parted it from its neighbour.
-                let cut = match (items.get(at + 1), at.checked_sub(1).and_then(|at| items.get(at))) {
-                    (Some(next), _) => item.start..next.start,
-                    (None, Some(previous)) => previous.end..item.end,
-                    (None, None) => item.clone(),
-                };
-                Some(splice(text, cut, ""))
+                let previous = at.checked_sub(1).and_then(|at| items.get(at));
+                let bound = previous.map_or(whole.start + 1, |previous| previous.end);
+                let next = items.get(at + 1).map_or(whole.end - 1, |next| next.start);
+                let comma = comma(text, item.end..next);
+                let after = splice(text, flow_lines(text, item, bound, comma), "");
+                // The last one leaves the comma that parted it from its neighbour.
+                let parting = previous.filter(|_| comma.is_none());
+                Some(match parting.and_then(|previous| self::comma(text, previous.end..item.start)) {
+                    Some(parting) => splice(&after, parting..parting + 1, ""),
+                    None => after,
+                })
             }
             List::Block { indent, items } => {
-                let item = items.get(at)?.clone();
+                let item = items.get(at)?;
+                let bound = at.checked_sub(1).and_then(|at| items.get(at)).map(|previous| previous.end);
+                let own = comments_above(text, item.start, bound.map(|end| (end, *indent)))
+                    ..comments_below(text, item.end, *indent);
                 let last =
                     if items.len() == 1 { format!("{}[]\n", " ".repeat(indent + 2)) } else { String::new() };
-                Some(splice(text, item, &last))
+                Some(splice(text, own, &last))
             }
             List::None { .. } | List::Null { .. } => None,
         }
@@ -275,6 +282,73 @@ fn dash(text: &str, at: usize) -> Option<usize> {
         text[found + 1..at].lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
     let start = line_start(text, found);
     (blank_or_comment && text[start..found].trim().is_empty()).then_some(start)
+}
+
+/// Where the comments begin that stand directly above the line at `at`, with no line between. `bound` is where the item
+/// before ends and how far the dashes are indented: what is indented further is that one's.
+fn comments_above(text: &str, at: usize, bound: Option<(usize, usize)>) -> usize {
+    let mut start = at;
+    while let Some(above) = start.checked_sub(1).map(|newline| line_start(text, newline)) {
+        let line = &text[above..start];
+        let anothers = bound.is_some_and(|(end, indent)| above < end || indented(line) > indent);
+        if !is_comment(line) || anothers {
+            break;
+        }
+        start = above;
+    }
+    start
+}
+
+/// Where the comments end that stand directly below an item and are indented further than its dash.
+fn comments_below(text: &str, at: usize, indent: usize) -> usize {
+    let mut end = at;
+    while text[..end].ends_with('\n') {
+        let below = line_end(text, end);
+        let line = &text[end..below];
+        if !is_comment(line) || indented(line) <= indent {
+            break;
+        }
+        end = below;
+    }
+    end
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+fn indented(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// What goes with an item in brackets: its comma, the rest of its line where only a comment stands there, and the whole
+/// of its lines with the comments above where nothing else stands on them.
+fn flow_lines(text: &str, item: &Range<usize>, bound: usize, comma: Option<usize>) -> Range<usize> {
+    let first = line_start(text, item.start);
+    let alone = first >= bound && text[first..item.start].trim().is_empty();
+    let start = if alone { comments_above(text, first, Some((bound, usize::MAX))) } else { item.start };
+    let end = comma.map_or(item.end, |comma| comma + 1);
+    let line = line_end(text, end);
+    let rest = &text[end..line];
+    if !rest.trim().is_empty() && !is_comment(rest) {
+        return start..end + indented(rest);
+    }
+    // The line break stays where something else stands before it.
+    start..if alone { line } else { end + rest.trim_end_matches(['\n', '\r']).len() }
+}
+
+/// The comma between two items, which no comment holds.
+fn comma(text: &str, between: Range<usize>) -> Option<usize> {
+    let mut commented = false;
+    for (at, c) in text[between.clone()].char_indices() {
+        match c {
+            '\n' => commented = false,
+            '#' => commented = true,
+            ',' if !commented => return Some(between.start + at),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The end of the last line that an item's content reaches into.

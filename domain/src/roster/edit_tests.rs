@@ -44,9 +44,9 @@ fn an_agent_is_added_below_the_last_one_and_nothing_else_changes() {
 #[test]
 fn an_agent_is_taken_out_with_its_lines_alone() {
     let after = remove(BLOCK, "coder0").unwrap();
-    assert_eq!(after, BLOCK.replace("  - name: coder0   # fast\n    runtime: pi\n", ""));
+    assert_eq!(after, BLOCK.replace("  # writes code\n  - name: coder0   # fast\n    runtime: pi\n", ""));
     let after = remove(BLOCK, "lead").unwrap();
-    assert!(after.contains("  # the boss\n  # writes code\n  - name: coder0"), "{after}");
+    assert!(after.contains("\nagents:\n  # writes code\n  - name: coder0"), "{after}");
     let none = remove(&after, "coder0").unwrap();
     assert!(Roster::parse(&none).unwrap().agents.is_empty(), "{none}");
     assert_eq!(Roster::parse(&add(&none, &new()).unwrap()).unwrap().agents.len(), 1);
@@ -86,6 +86,27 @@ fn every_way_of_writing_a_list_is_kept() {
 }
 
 #[test]
+fn comments_go_with_the_agent_that_they_are_about_and_no_others() {
+    // What `b` is taken out of, with what is its own between ‹ and ›.
+    for marked in [
+        "version: 1\nagents:\n  # all\n\n  # first\n  - name: a\n    runtime: pi\n    # of a\n‹  # b,\n  # still b\n  - name: b # here\n    # and here\n    runtime: pi # there\n    # below\n›  # c\n  - name: c\n    runtime: pi\n# end\n",
+        "version: 1\nagents:\n- name: a\n  runtime: pi\n\n# apart\n\n‹# b\n- {name: b, runtime: pi} # b\n›# the end\n",
+        "version: 1\nagents:\n  - name: a\n    runtime: mine\n    command: |\n      run\n      # no comment\n‹  - name: b\n    runtime: pi\n›",
+        "version: 1\nagents: [\n  # a\n  {name: a, runtime: pi}, # of a, too\n‹  # b\n  {name: b, runtime: pi}, # of b\n›  # c\n  {name: c, runtime: pi}\n]\n",
+        "version: 1\nagents: [\n  {name: a, runtime: pi}‹,› # of a\n‹  # b\n  {name: b, runtime: pi} # of b\n›  # the end, of all\n]\n",
+        "version: 1\nagents: [\n  {name: a, runtime: pi}, # of a\n‹  {name: b, runtime: pi},\n›]\n",
+        "version: 1\nagents: [{name: a, runtime: pi}, ‹{name: b, runtime: pi}, ›{name: c, runtime: pi}]\n",
+        "version: 1\nagents: [‹{name: b, runtime: pi}, # of b›\n  # c\n  {name: c, runtime: pi}]\n",
+        "version: 1\r\nagents:\r\n‹  # b\r\n  - name: b\r\n    runtime: pi\r\n›  # c\r\n  - name: c\r\n    runtime: pi\r\n",
+    ] {
+        let before = marked.replace(['‹', '›'], "");
+        let parts = marked.split(['‹', '›']).enumerate();
+        let kept: String = parts.filter(|(at, _)| at % 2 == 0).map(|(_, part)| part).collect();
+        assert_eq!(remove(&before, "b").unwrap_or_else(|error| panic!("{before}: {error}")), kept);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_and_what_is_not_understood_is_left_alone() {
     assert!(matches!(add("version: 1\nagents: [{}]\n", &new()), Err(EditError::Roster(_))));
     assert_eq!(remove(BLOCK, "nobody"), Err(EditError::Absent("nobody".to_owned())));
@@ -108,7 +129,47 @@ fn hostile_values_stay_values() {
     }
 }
 
+/// An agent as somebody writes it, with the comments that are its own and those that are nobody's.
+fn written() -> impl Strategy<Value = (String, String)> {
+    let comment = "#[ -~äß]{0,10}";
+    let above = proptest::collection::vec(comment, 0..3);
+    let apart =
+        prop_oneof![Just(String::new()), Just("\n".to_owned()), comment.prop_map(|c| format!("\n  {c}\n\n"))];
+    let behind = prop_oneof![Just(String::new()), comment.prop_map(|c| format!(" {c}"))];
+    let below = prop_oneof![Just(String::new()), comment.prop_map(|c| format!("    {c}\n"))];
+    (above, apart, behind, below, any::<bool>()).prop_map(|(above, apart, behind, below, flow)| {
+        let above: String = above.iter().map(|line| format!("  {line}\n")).collect();
+        let own = match flow {
+            true => format!("{above}  - {{name: NAME, runtime: pi}}{behind}\n{below}"),
+            false => format!("{above}  - name: NAME{behind}\n    runtime: pi\n{below}"),
+        };
+        (apart, own)
+    })
+}
+
 proptest! {
+    /// One agent is taken out with its own comments, and every other byte stays.
+    #[test]
+    fn what_is_taken_out_is_the_agents_own(
+        agents in proptest::collection::vec(written(), 2..6),
+        which in any::<prop::sample::Index>(),
+        end in prop_oneof![Just(""), Just("# the end\n"), Just("defaults: {working_directory: ~/x} # y\n")],
+    ) {
+        let gone = which.index(agents.len());
+        let text = |kept: &dyn Fn(usize) -> bool| {
+            let mut text = String::from("version: 1\nagents: # all of them\n");
+            for (at, (apart, own)) in agents.iter().enumerate() {
+                text.push_str(apart);
+                if kept(at) {
+                    text.push_str(&own.replace("NAME", &format!("agent{at}")));
+                }
+            }
+            text + end
+        };
+        let after = remove(&text(&|_| true), &format!("agent{gone}")).unwrap();
+        prop_assert_eq!(after, text(&|at| at != gone));
+    }
+
     /// Whatever is added to however written a roster comes out as said, and going back gives the roster that was.
     #[test]
     fn adding_and_taking_out_are_inverse(

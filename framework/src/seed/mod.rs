@@ -104,6 +104,15 @@ impl Plan {
         self.root.join(format!("fleet/backup/v{version}"))
     }
 
+    /// In one line: what is so, where the home has an older framework.
+    pub fn behind(&self) -> Option<String> {
+        let Seeded::Version(old) = self.seeded else { return None };
+        let broken_off = if self.unfinished { "; an update to it was broken off" } else { "" };
+        let (root, new) = (shown(&self.root), self.version);
+        self.is_due()
+            .then(|| format!("the framework in {root} is version {old}, this program has {new}{broken_off}"))
+    }
+
     /// In one line: what is done, or why nothing is.
     pub fn verdict(&self) -> String {
         let (root, new) = (shown(&self.root), self.version);

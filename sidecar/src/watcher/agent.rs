@@ -274,7 +274,8 @@ impl Watched {
             return false;
         }
         self.ended_at = stamp;
-        let ending = ending::ending(runtime.as_str(), &path).unwrap_or_default();
+        let began = self.found.stat.as_ref().and_then(procfs::began);
+        let ending = ending::ending(runtime.as_str(), &path).unwrap_or_default().of_process(began);
         if ending.turn.is_some() && self.runs() && self.reading.is_none() {
             self.confirmed = Some((Instant::now(), Source::Transcript));
         }

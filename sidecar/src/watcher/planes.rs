@@ -2,7 +2,7 @@
 
 use fleet_adapters::{host, roster_file};
 use fleet_domain::SocketName;
-use fleet_domain::observation::{RosterEntry, RosterPlane, SocketPlane, SocketState, Vantage};
+use fleet_domain::observation::{Pane, RosterEntry, RosterPlane, SocketPlane, SocketState, Vantage};
 
 use super::Watcher;
 
@@ -71,13 +71,28 @@ impl Watcher {
             .find(|entry| entry.name.as_str() == session && entry.socket == *socket)
     }
 
-    /// The sockets to list: the roster's and the adopted ones; of an agent's own sidecar, that agent's.
+    /// The sockets to list: the roster's, the adopted ones, and one that the roster names no more until its last session
+    /// is seen to be gone; of an agent's own sidecar, that agent's.
     pub(super) fn targets(&self) -> Vec<host::Target> {
         let mut targets = host::targets(self.roster.as_ref(), &self.config.extra_sockets());
         if let Some(agent) = &self.config.agent {
             let socket =
                 self.roster.as_ref().and_then(|roster| Some(roster.socket_of(roster.agent(agent.as_str())?)));
             targets.retain(|target| Some(&target.socket) == socket.as_ref());
+            return targets;
+        }
+        for watched in self.agents.values().filter(|watched| !matches!(watched.pane, Pane::Gone)) {
+            let socket = &watched.id.0;
+            if targets.iter().any(|target| target.socket == *socket) {
+                continue;
+            }
+            if let Some(known) = self.planes.sockets.iter().find(|known| known.socket == *socket) {
+                targets.push(host::Target {
+                    socket: socket.clone(),
+                    holder: known.holder.clone(),
+                    scope: host::Scope::of(socket),
+                });
+            }
         }
         targets
     }

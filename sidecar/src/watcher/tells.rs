@@ -28,7 +28,7 @@ impl Watched {
             ts: wall.minus(now.duration_since(at)),
             pid: self.found.stat.as_ref().map(|stat| stat.pid),
             status: self.status(&self.said(now, SystemTime::now(), wall).native),
-            model: self.ending.model.clone(),
+            model: self.ending.model(),
             interval: Some(self.interval),
             source: Some(source.as_str().to_owned()),
         })
@@ -105,7 +105,7 @@ impl Watched {
                 clock_skew: false,
             }),
             idle: said.idle,
-            model: self.ending.model.clone(),
+            model: self.ending.model(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
             draft: self.screen.draft(),
         }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use fleet_domain::SessionId;
 use fleet_domain::observation::{Evidence, Source};
 
-use super::ending::Ending;
+use super::ending::{Answered, Ending};
 use super::usage::{self, Candidate};
 use super::{NativeReading, Program, base};
 use crate::procfs::{self, Stat};
@@ -88,7 +88,8 @@ fn transcripts_in(directory: &Path) -> Vec<PathBuf> {
 pub(super) fn fold(ending: &mut Ending, line: &[u8]) {
     match transcript::parse(line) {
         transcript::Row::Response(record) if !record.sidechain => {
-            *ending = Ending { model: Some(record.model), ..Ending::default() };
+            let model = Answered { model: record.model, at: Some(record.at) };
+            *ending = Ending { model: Some(model), ..Ending::default() };
         }
         transcript::Row::Prompted => ending.failed = None,
         transcript::Row::Failed(failed) => ending.failed = Some(failed),

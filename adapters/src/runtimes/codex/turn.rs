@@ -7,7 +7,7 @@ use fleet_domain::{Wall, secrets, text};
 use memchr::memmem;
 use serde::Deserialize;
 
-use crate::runtimes::ending::{Ending, Failed, TurnMark};
+use crate::runtimes::ending::{Answered, Ending, Failed, TurnMark};
 use crate::screens::reset;
 
 /// Of a limit that is used up, this much.
@@ -75,7 +75,8 @@ pub(in crate::runtimes) fn fold(ending: &mut Ending, line: &[u8]) {
     let mark = |state| Some(TurnMark { state, at });
     match (kind.as_ref(), payload.kind.as_deref()) {
         ("turn_context", _) => {
-            ending.model = payload.model.map(|model| text::clean(&model, 80)).or(ending.model.take());
+            let model = payload.model.map(|model| Answered { model: text::clean(&model, 80), at });
+            ending.model = model.or(ending.model.take());
         }
         ("event_msg", Some("task_started")) => {
             (ending.turn, ending.failed) = (mark(NativeState::Busy), None);
@@ -149,7 +150,7 @@ mod tests {
         let aborted = DONE.replace("task_complete", "turn_aborted");
         assert_eq!(state(&format!("{STARTED}\n{aborted}")), Some(NativeState::TurnEnded));
         let ending = of_lines(fold, &format!("{STARTED}\n{CONTEXT}"));
-        assert_eq!(ending.model.as_deref(), Some("gpt-5.5"));
+        assert_eq!(ending.model().as_deref(), Some("gpt-5.5"));
         assert_eq!(ending.turn.unwrap().at, Wall::parse_rfc3339("2026-11-21T10:05:36.071Z"));
     }
 

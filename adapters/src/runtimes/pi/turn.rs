@@ -8,7 +8,7 @@ use fleet_domain::observation::NativeState;
 use fleet_domain::text;
 use serde::Deserialize;
 
-use crate::runtimes::ending::{Ending, TurnMark};
+use crate::runtimes::ending::{Answered, Ending, TurnMark};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,7 +48,8 @@ pub(in crate::runtimes) fn fold(ending: &mut Ending, line: &[u8]) {
     };
     let at = timestamp.as_deref().and_then(Wall::parse_rfc3339);
     ending.turn = state.map(|state| TurnMark { state, at });
-    ending.model = message.model.map(|model| text::clean(&model, 80)).or(ending.model.take());
+    let model = message.model.map(|model| Answered { model: text::clean(&model, 80), at });
+    ending.model = model.or(ending.model.take());
 }
 
 #[cfg(test)]

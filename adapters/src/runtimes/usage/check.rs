@@ -8,7 +8,7 @@ use fleet_domain::reconcile::Conversation;
 use fleet_domain::usage::{Record, Tokens, merge};
 
 use super::scan::{self, Found};
-use super::{Follower, Source};
+use super::{Follower, Source, Unknown};
 use crate::runtimes::{claude, codex, opencode};
 use crate::tail::Tail;
 
@@ -21,6 +21,8 @@ pub struct Checked {
     pub files: usize,
     /// Lines and rows that should have been readable.
     pub unreadable: u64,
+    /// Rows that may bill and are not known here.
+    pub unknown: Unknown,
     pub failed: Vec<(PathBuf, std::io::Error)>,
 }
 
@@ -41,6 +43,7 @@ struct Check {
     places: BTreeMap<String, usize>,
     records: Vec<Record>,
     drafts: BTreeMap<(&'static str, String), Draft>,
+    unknown: Unknown,
 }
 
 /// Checks what lies at and below `paths`, as [`scan::scan`] finds it.
@@ -54,7 +57,8 @@ pub fn check(paths: &[PathBuf], runtime: Option<&str>) -> Checked {
             Err(error) => failed.push((source.path.clone(), error)),
         }
     }
-    Checked { conversations: check.conversations(), files: sources.len(), unreadable, failed }
+    let unknown = std::mem::take(&mut check.unknown);
+    Checked { conversations: check.conversations(), files: sources.len(), unreadable, unknown, failed }
 }
 
 impl Check {
@@ -63,7 +67,14 @@ impl Check {
         let mut follower = Follower::new(source, &[]);
         let mut unreadable = 0;
         loop {
-            let stretch = follower.read(BUDGET, &mut |record| self.put(runtime, home.as_deref(), record))?;
+            let mut unknown = std::mem::take(&mut self.unknown);
+            let stretch = follower.count(
+                BUDGET,
+                &mut |record| self.put(runtime, home.as_deref(), record),
+                &mut |kind| unknown.add(runtime, kind, 1),
+            );
+            self.unknown = unknown;
+            let stretch = stretch?;
             unreadable += stretch.unreadable;
             if !stretch.more {
                 break;
@@ -181,6 +192,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/usage").join(below);
         let checked = check(&[root], None);
         assert_eq!((checked.unreadable, checked.failed.len()), (0, 0));
+        assert!(checked.unknown.is_empty(), "{:?}", checked.unknown);
         let told = checked.conversations.iter();
         told.map(|of| (of.cause(), of.residual().unwrap_or_default().0)).collect()
     }

@@ -27,6 +27,13 @@ pub struct Stretch {
     pub unreadable: u64,
 }
 
+/// What is asked of each line.
+enum Wanted<'w> {
+    Records,
+    Kinds(&'w mut dyn FnMut(String)),
+    All(&'w mut dyn FnMut(Beside)),
+}
+
 #[derive(Debug)]
 pub struct Follower {
     /// As at the beginning of a file.
@@ -70,7 +77,17 @@ impl Follower {
 
     /// Reads about `budget` bytes. A source that is not there yet is no error.
     pub fn read(&mut self, budget: usize, emit: &mut dyn FnMut(Record)) -> io::Result<Stretch> {
-        self.read_all(budget, emit, None)
+        self.read_all(budget, emit, Wanted::Records)
+    }
+
+    /// The same, with the kind of each row that is not known here.
+    pub(super) fn count(
+        &mut self,
+        budget: usize,
+        emit: &mut dyn FnMut(Record),
+        unknown: &mut dyn FnMut(String),
+    ) -> io::Result<Stretch> {
+        self.read_all(budget, emit, Wanted::Kinds(unknown))
     }
 
     /// The same, with what lines tell beside.
@@ -80,19 +97,19 @@ impl Follower {
         emit: &mut dyn FnMut(Record),
         beside: &mut dyn FnMut(Beside),
     ) -> io::Result<Stretch> {
-        self.read_all(budget, emit, Some(beside))
+        self.read_all(budget, emit, Wanted::All(beside))
     }
 
     fn read_all(
         &mut self,
         budget: usize,
         emit: &mut dyn FnMut(Record),
-        mut beside: Option<&mut dyn FnMut(Beside)>,
+        mut wanted: Wanted<'_>,
     ) -> io::Result<Stretch> {
         let emit = &mut |record| emit(identified(record));
         let (tail, reader) = match &mut self.kind {
             Following::Lines { tail, reader } => (tail, reader),
-            Following::Opencode(follower) => return sessions(follower, emit, beside),
+            Following::Opencode(follower) => return sessions(follower, emit, wanted),
             Following::Whole { read: true, .. } => return Ok(Stretch::default()),
             Following::Whole { path, whole, read } => {
                 let unreadable = whole.read(path, emit)?;
@@ -104,9 +121,17 @@ impl Follower {
         let progress = tail.read_pieces(budget, |piece| match piece {
             Piece::Restarted => reader.clone_from(&self.fresh),
             Piece::Line(line) => {
-                unreadable += u64::from(reader.line(line, emit) == Line::Unreadable);
-                if let Some(beside) = beside.as_deref_mut() {
-                    reader.beside(line, beside);
+                let mut billed = false;
+                let told = reader.line(line, &mut |record| {
+                    billed = true;
+                    emit(record);
+                });
+                unreadable += u64::from(told == Line::Unreadable);
+                match &mut wanted {
+                    Wanted::All(beside) => reader.beside(line, beside),
+                    // What bills is of a kind that is known.
+                    Wanted::Kinds(take) if !billed => reader.unknown(line).into_iter().for_each(take),
+                    Wanted::Kinds(_) | Wanted::Records => {}
                 }
             }
         })?;
@@ -139,14 +164,14 @@ impl Follower {
 fn sessions(
     follower: &mut opencode::store::Follower,
     emit: &mut dyn FnMut(Record),
-    beside: Option<&mut dyn FnMut(Beside)>,
+    wanted: Wanted<'_>,
 ) -> io::Result<Stretch> {
     let mut touched = BTreeSet::new();
     let stretch = follower.read(&mut |record| {
         touched.insert(record.conversation.to_string());
         emit(record);
     })?;
-    if let Some(beside) = beside {
+    if let Wanted::All(beside) = wanted {
         let sums = opencode::store::sums_of(follower.path(), &touched).into_iter();
         sums.map(|sum| Told {
             conversation: sum.session,

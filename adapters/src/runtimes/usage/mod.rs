@@ -14,6 +14,7 @@ mod tracer;
 mod whole;
 
 pub use follower::{Follower, Stretch};
+pub use kinds::Unknown;
 pub use reader::Reader;
 pub use source::Source;
 pub use tracer::{Attribution, Machine, Memory, Trace, Tracer};

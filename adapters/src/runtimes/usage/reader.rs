@@ -38,22 +38,33 @@ impl Reader {
 
     /// What a line tells beside usage.
     pub fn beside(&mut self, line: &[u8], take: &mut dyn FnMut(Beside)) {
-        let runtime = match self {
+        match self {
             Self::Claude(bounds) => {
                 claude::limits::row(line).into_iter().map(Beside::Sighting).for_each(&mut *take);
                 claude::transcript::request(line).map(Beside::Request).into_iter().for_each(&mut *take);
                 bounds.line(line).map(Beside::Told).into_iter().for_each(&mut *take);
-                claude::NAME
             }
             Self::Codex(_) => {
                 codex::limits::row(line).into_iter().map(Beside::Sighting).for_each(&mut *take);
                 codex::rollout::told(line).map(told).map(Beside::Told).into_iter().for_each(&mut *take);
-                codex::NAME
             }
+            Self::Pi(_) | Self::Gemini(_) => {}
+        }
+        self.unknown(line).map(Beside::Unknown).into_iter().for_each(take);
+    }
+
+    /// The kind of a row that speaks of tokens and is not known here.
+    pub(super) fn unknown(&self, line: &[u8]) -> Option<String> {
+        kinds::unknown(self.runtime(), line)
+    }
+
+    fn runtime(&self) -> &'static str {
+        match self {
+            Self::Claude(_) => claude::NAME,
+            Self::Codex(_) => codex::NAME,
             Self::Pi(_) => pi::NAME,
             Self::Gemini(_) => gemini::NAME,
-        };
-        kinds::unknown(runtime, line).map(Beside::Unknown).into_iter().for_each(take);
+        }
     }
 
     /// What [`Self::resume`] needs, less than a kilobyte. `None` where it would not fit: the file is then read again

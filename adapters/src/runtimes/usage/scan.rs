@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fleet_domain::tally::Tally;
 use fleet_domain::usage::Record;
 
-use super::{Follower, Reader, Source, Whole};
+use super::{Follower, Reader, Source, Unknown, Whole};
 use crate::runtimes::{claude, codex, gemini, opencode, pi};
 
 /// Records that a thread collects before it hands them over.
@@ -28,6 +28,8 @@ pub struct Scanned {
     pub files: usize,
     /// Lines and rows that should have been readable.
     pub unreadable: u64,
+    /// Rows that may bill and are not known here.
+    pub unknown: Unknown,
     /// What could not be read at all, and why.
     pub failed: Vec<(PathBuf, io::Error)>,
 }
@@ -75,18 +77,21 @@ pub(super) fn find(paths: &[PathBuf], runtime: Option<&str>) -> Found {
     Found { sources: files.iter().filter_map(|file| source(file, runtime)).collect(), failed }
 }
 
-fn count(runtime: &str, source: &Source, shared: &Mutex<Scanned>) {
+fn count(runtime: &'static str, source: &Source, shared: &Mutex<Scanned>) {
     let locked = || shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut batch: Vec<Record> = Vec::with_capacity(BATCH);
     let mut follower = Follower::new(source, &[]);
     loop {
-        let read = follower.read(BUDGET, &mut |record| {
+        let mut unknown = Unknown::default();
+        let mut take = |record| {
             batch.push(record);
             if batch.len() == BATCH {
                 put(&mut locked().tally, runtime, &mut batch);
             }
-        });
+        };
+        let read = follower.count(BUDGET, &mut take, &mut |kind| unknown.add(runtime, kind, 1));
         let mut scanned = locked();
+        unknown.iter().for_each(|(runtime, kind, rows)| scanned.unknown.add(runtime, kind.to_owned(), rows));
         put(&mut scanned.tally, runtime, &mut batch);
         match read {
             Ok(stretch) => {
@@ -198,6 +203,7 @@ mod tests {
     fn a_tree_of_several_runtimes_is_counted_by_each() {
         let scanned = scan(&[fixtures()], None, Tally::new(), &|_, _| {});
         assert_eq!((scanned.unreadable, scanned.failed.len()), (0, 0));
+        assert!(scanned.unknown.is_empty(), "{:?}", scanned.unknown);
         let question = Question { by: [By::Runtime].into_iter().collect(), ..Question::default() };
         let told: Vec<(Option<String>, u64, u64)> = scanned
             .tally
@@ -217,5 +223,27 @@ mod tests {
         let scanned = scan(&[fixtures(), missing.clone(), fixtures()], Some("pi"), Tally::new(), &|_, _| {});
         assert_eq!((scanned.tally.responses(), scanned.files), (3, 2));
         assert_eq!(scanned.failed.iter().map(|(path, _)| path).collect::<Vec<_>>(), [&missing]);
+    }
+
+    #[test]
+    fn rows_of_unknown_kinds_are_told_by_runtime_and_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let claude = r#"{"type":"oracle","message":{"usage":{"input_tokens":3}}}"#;
+        let user = r#"{"type":"user","message":{"role":"user","content":"how many tokens\" is it?"}}"#;
+        std::fs::write(dir.path().join("a.jsonl"), format!("{user}\n{claude}\n{claude}\nno json\n")).unwrap();
+        let codex =
+            r#"{"timestamp":"2026-11-21T10:00:00Z","type":"token_bill","payload":{"total_tokens":1}}"#;
+        std::fs::write(dir.path().join("rollout-b.jsonl"), format!("{codex}\n")).unwrap();
+        let told = |unknown: &Unknown| {
+            unknown.iter().map(|(runtime, kind, rows)| format!("{rows} {runtime} {kind}")).collect::<Vec<_>>()
+        };
+        let expected = ["2 claude oracle", "1 codex token_bill"];
+        let paths = [dir.path().to_owned()];
+        assert_eq!(told(&scan(&paths, None, Tally::new(), &|_, _| {}).unknown), expected);
+        assert_eq!(told(&super::super::check::check(&paths, None).unknown), expected);
+        let mut many = Unknown::default();
+        (0..300).for_each(|kind| many.add("claude", kind.to_string(), 1));
+        assert_eq!(many.iter().map(|(_, _, rows)| rows).sum::<u64>(), 300);
+        assert_eq!(many.iter().count(), 101);
     }
 }

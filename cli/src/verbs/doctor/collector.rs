@@ -5,10 +5,9 @@ use fleet_domain::budget::gate::State;
 use fleet_domain::limits::Standing;
 
 use super::Check;
-use crate::client::{
-    Address, Client, ClientError, CollectorStatus, Detail, HostView, Listing, START_COLLECTOR,
-};
-use crate::render::words::{age, plural, safe};
+use crate::client::{Address, Client, ClientError, CollectorStatus, Detail, HostView, Listing};
+use crate::render::words::{age, plural, unknown_kinds};
+use crate::services::{start_collector, start_sidecar};
 use crate::source;
 
 pub(super) async fn checks(at: &Address) -> Vec<Check> {
@@ -22,7 +21,7 @@ pub(super) async fn checks(at: &Address) -> Vec<Check> {
         }
         Err(why @ ClientError::Absent(_)) => {
             let says = format!("{why}; fleet ps works without, but has neither tokens nor history");
-            vec![Check::warn("collector", says).remedy(START_COLLECTOR)]
+            vec![Check::warn("collector", says).remedy(start_collector())]
         }
         Err(why) => {
             vec![
@@ -74,13 +73,10 @@ fn of_status(at: &Address, status: &CollectorStatus) -> Vec<Check> {
                 .remedy("compare with fleet usage --check; a later fleet may know them"),
         );
     }
-    if !status.usage_unknown.is_empty() {
-        let told = status
-            .usage_unknown
-            .iter()
-            .map(|(runtime, kind, count)| format!("{} of {} `{}`", count, safe(runtime), safe(kind)));
-        let told = told.collect::<Vec<_>>().join(", ");
-        let says = format!("rows that speak of tokens and are of a kind unknown here: {told}");
+    let unknown = status.usage_unknown.iter();
+    if let Some(says) =
+        unknown_kinds(unknown.map(|(runtime, kind, rows)| (runtime.as_str(), kind.as_str(), *rows)))
+    {
         checks.push(
             Check::warn("usage kinds", says)
                 .remedy("compare with fleet usage --check; a later fleet may know them"),
@@ -134,17 +130,18 @@ fn of_budget(state: &State) -> Check {
 
 fn sidecar(listing: &Listing) -> Check {
     let (tenant, host) = (identity::tenant(), identity::host());
-    let start = "systemctl --user start mosaic-sidecar.service (or run fleet-sidecar --host)";
     match listing.hosts.iter().find(|view| view.tenant == tenant && view.host == host) {
         Some(HostView { up: true, .. }) => {
             Check::ok("sidecar", format!("the host-wide sidecar of {host} reports"))
         }
         Some(HostView { stopped: true, .. }) => {
-            Check::warn("sidecar", format!("the host-wide sidecar of {host} was stopped")).remedy(start)
+            Check::warn("sidecar", format!("the host-wide sidecar of {host} was stopped"))
+                .remedy(start_sidecar())
         }
         Some(_) => Check::fail("sidecar", format!("the host-wide sidecar of {host} vanished"))
             .remedy("systemctl --user restart mosaic-sidecar.service"),
-        None => Check::warn("sidecar", format!("no host-wide sidecar ever reported {host}")).remedy(start),
+        None => Check::warn("sidecar", format!("no host-wide sidecar ever reported {host}"))
+            .remedy(start_sidecar()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixDatagram;
 
 use fleet_adapters::screens::RuleBook;
 use fleet_framework::home::shown;
+use fleet_framework::prices::{self, PricesError};
 use fleet_framework::{Home, screens};
 
 use super::Check;
@@ -12,7 +13,29 @@ use crate::render::words::plural;
 pub(super) fn checks(home: &Home) -> Vec<Check> {
     let mut checks = rules(home);
     checks.push(hooks(home));
+    checks.push(prices(home));
     checks
+}
+
+/// With a mistake in the user's own file nothing is priced, which sums alone do not show.
+fn prices(home: &Home) -> Check {
+    const NAME: &str = "prices";
+    let own = home.prices();
+    if let Err(error) = prices::table(&own) {
+        let why = match &error {
+            PricesError::Wrong { problems, .. } => {
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                format!("{} has {}: {first}", shown(&own), plural(problems.len(), "mistake"))
+            }
+            PricesError::Io { .. } => error.to_string(),
+        };
+        return Check::warn(NAME, format!("no cost is told: {why}"))
+            .remedy(format!("mend it: fleet prices --check {}", shown(&own)));
+    }
+    match own.exists() {
+        true => Check::ok(NAME, format!("{}, then those that are shipped", shown(&own))),
+        false => Check::ok(NAME, format!("those that are shipped; your own would be {}", shown(&own))),
+    }
 }
 
 fn rules(home: &Home) -> Vec<Check> {
@@ -79,5 +102,20 @@ mod tests {
         std::fs::create_dir_all(home.hooks()).unwrap();
         let _listening = UnixDatagram::bind(home.hooks().join("host.sock")).unwrap();
         assert_eq!(hooks(&home).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_mistake_in_a_users_prices_is_told_with_the_command_that_shows_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::from_vars(|name| (name == "HOME").then(|| dir.path().to_owned())).unwrap();
+        assert_eq!(prices(&home).level, Level::Ok);
+        std::fs::create_dir_all(home.prices().parent().unwrap()).unwrap();
+        std::fs::write(home.prices(), "version: 1\ngarbage: 1\nmodels: []\n").unwrap();
+        let told = prices(&home);
+        assert_eq!(told.level, Level::Warn);
+        assert!(told.says.contains("has 1 mistake: line 2: garbage"), "{}", told.says);
+        assert!(told.remedy.unwrap().contains("fleet prices --check"));
+        std::fs::write(home.prices(), "version: 1\nmodels: [{model: x, input: 1, output: 2}]\n").unwrap();
+        assert_eq!(prices(&home).level, Level::Ok);
     }
 }

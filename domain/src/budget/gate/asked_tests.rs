@@ -71,6 +71,33 @@ fn a_downgrade_says_what_was_passed_over_and_why() {
 }
 
 #[test]
+fn one_account_instead_of_another_is_no_more_than_routing() {
+    let mut gate = gate(THREE);
+    let everybodys = Config {
+        accounts: gate
+            .config()
+            .accounts
+            .iter()
+            .cloned()
+            .map(|one| crate::budget::config::Account {
+                agents: Default::default(),
+                classes: Default::default(),
+                ..one
+            })
+            .collect(),
+        ..gate.config().clone()
+    };
+    gate.configure(Some(everybodys), noon());
+    let first = said(&mut gate, &ask("opus", 5), noon());
+    let second = said(&mut gate, &ask("opus", 5), noon());
+    assert_eq!(
+        (first.0, first.1, second.0, second.1),
+        (Decision::Admit, Reason::Fits, Decision::Admit, Reason::Fits)
+    );
+    assert_ne!(first.3, second.3, "one task at once each");
+}
+
+#[test]
 fn nothing_that_is_held_starts_while_paused() {
     let mut gate = gate(THREE);
     let named = Ask { task: "job".into(), ..ask("opus", 5) };

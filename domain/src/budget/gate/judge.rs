@@ -253,11 +253,15 @@ impl Gate {
                     };
                     if look.authorized {
                         verdict.reason = Reason::Authorized;
-                    } else if let Some(first) = blocks.first() {
-                        verdict.reason = first.reason;
                     }
-                    if let Some(Verdict { figures, .. }) = tightest {
-                        decided(&mut verdict.figures, figures);
+                    // One account instead of another is routing; something else than was asked for has its reason.
+                    if let (Some(first), Some(passed)) = (blocks.first(), tightest)
+                        && verdict.decision != Decision::Admit
+                    {
+                        if !look.authorized {
+                            verdict.reason = first.reason;
+                        }
+                        decided(&mut verdict.figures, passed.figures);
                     }
                     return Ok(verdict);
                 }
