@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use fleet_domain::budget::amount::parse_tokens;
-use fleet_domain::budget::decision::Task;
+use fleet_domain::budget::decision::{Ask, Task};
 
 use super::budget::{self, Asked};
 use crate::app::Global;
@@ -85,20 +85,26 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
 
 async fn start(money: &mut Money, task: &str, asked: &Asked, json: bool) -> Outcome {
     let ask = asked.ask(task);
-    let verdict = match money.check(&ask, true).await {
+    admit(money, &ask, json).await?;
+    told(&money.start(task, &ask.agent).await?, json)
+}
+
+/// Gives the task that is asked for a place, under its name; where there is none now, that is told, and is the outcome.
+pub(super) async fn admit(money: &mut Money, ask: &Ask, json: bool) -> Outcome {
+    let verdict = match money.check(ask, true).await {
         // It is over already: starting it says so.
         Err(failure) if failure.code == Code::NotSo => return Err(failure),
         verdict => verdict?,
     };
-    if !verdict.decision.admits() {
-        if json {
-            output::json(&render::json::verdict(&verdict), true)?;
-        } else {
-            output::data(&render::tasks::verdict(&verdict, &budget::scene(Screen::detect())))?;
-        }
-        return budget::exit(verdict.decision);
+    if verdict.decision.admits() {
+        return Ok(());
     }
-    told(&money.start(task, &ask.agent).await?, json)
+    if json {
+        output::json(&render::json::verdict(&verdict), true)?;
+    } else {
+        output::data(&render::tasks::verdict(&verdict, &budget::scene(Screen::detect())))?;
+    }
+    budget::exit(verdict.decision)
 }
 
 fn told(task: &Task, json: bool) -> Outcome {

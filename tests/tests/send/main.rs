@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod refused;
+mod tasks;
 mod world;
 
 use fleet_testkit::real::{Kind, Setup};

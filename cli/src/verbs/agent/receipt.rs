@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleet_adapters::post::Posted;
+use fleet_domain::budget::decision::Task;
 use fleet_domain::message::Message;
 use fleet_domain::message::delivery::{End, Fate, Proof};
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub(super) struct Receipt {
     seconds: f64,
     /// How often Enter was pressed.
     enters: u32,
+    /// The task that was started with it.
+    task: Option<String>,
     #[serde(skip)]
     code: Code,
 }
@@ -53,6 +56,7 @@ impl Receipt {
             detail: None,
             seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
             enters: 0,
+            task: None,
             code: Code::Refused,
         };
         match posted {
@@ -69,6 +73,11 @@ impl Receipt {
             }
         }
         receipt
+    }
+
+    /// The budget has the task under way now.
+    pub(super) fn started(&mut self, task: &Task) {
+        self.task = Some(task.name.clone());
     }
 
     /// Writes it, and says by the exit code how it went.
@@ -94,7 +103,8 @@ impl Receipt {
             _ => "its screen shows it submitted, no record of it was found",
         };
         let by = if self.result == "delivered" { "to" } else { "by" };
-        format!("{} {by} {to} in {seconds:.2} s: {proof}\n", self.result)
+        let task = self.task.as_deref().map(|task| format!("; task {} started", safe(task)));
+        format!("{} {by} {to} in {seconds:.2} s: {proof}{}\n", self.result, task.unwrap_or_default())
     }
 
     fn failure(&self, posted: &Posted, code: Code) -> Failure {

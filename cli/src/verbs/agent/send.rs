@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use fleet_adapters::identity;
 use fleet_adapters::post::{Order, PostError, post};
 use fleet_adapters::tmux::Server;
+use fleet_domain::budget::amount::parse_tokens;
+use fleet_domain::budget::decision::Ask;
 use fleet_domain::fleet::AgentView;
 use fleet_domain::message::gate::Trouble;
 use fleet_domain::message::{Body, Class, Label, MAX_BODY, Message};
@@ -16,29 +18,32 @@ use fleet_framework::Home;
 use super::receipt::Receipt;
 use super::whom::{Whom, whom, writer};
 use crate::app::Global;
-use crate::client::{Client, Detail};
+use crate::client::{Client, ClientError, Detail, Money};
 use crate::error::{Code, Failure, Outcome};
 use crate::lifecycle;
 use crate::verbs::holder::read_roster;
+use crate::verbs::task;
 use crate::verbs::wait::time;
 use crate::{complete, rules, source};
 
 const EXAMPLES: &str = "\
 Examples:
   fleet agent send coder0 -m 'Please review branch parse-dates.'
-  fleet agent send coder0 -f findings.md --verify       a long text, whole; wait until a turn begins with it
+  fleet agent send coder0 -f findings.md --verify    a long text; wait until a turn begins with it
   git diff | fleet agent send box:reviewer --class actionable
-  fleet agent send coder0 -m 'noted' --class terminal-log --json";
+  fleet agent send coder0 -m 'noted' --class terminal-log --json
+  fleet agent send coder0 -f job-7.md --task job-7     and the budget has it under way";
 
 const AFTER: &str = "\
-The text arrives as `[FROM -> TO] text`, both as host:session. It is pasted whole and submitted by Enter, never through
-a shell, and only where the agent's process, its own word and its screen say that its prompt box is free. At a prompt, a
-dialog, a menu, in copy mode, or where somebody's unsent text stands in the box, nothing is typed; --force does not change
-that. Messages to one agent never mix.
+The text arrives as `[FROM -> TO] text`, both as host:session. It is pasted whole and submitted
+by Enter, never through a shell, and only where the agent's process, its own word and its screen
+say that its prompt box is free. At a prompt, a dialog, a menu, in copy mode, or where somebody's
+unsent text stands in the box, nothing is typed; --force does not change that. Messages to one
+agent never mix.
 
 Receipt, exit code:
   accepted 0   the agent's transcript has the turn
-  queued 0     it works, and takes the message after that
+  queued 0     the agent is at work, and takes the message after that
   delivered 0  its screen shows it submitted; its runtime keeps no record that says so
   draft 3      it was pasted and not taken, or something came in between
   unknown 1    Enter was pressed, and nobody can tell what became of it; never sent again by itself
@@ -73,6 +78,16 @@ pub(super) struct Args {
     /// How long at most, such as 30s or 2m
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
     timeout: Duration,
+    /// Start this task in the budget when the agent has the message; where the budget has no room for it now, nothing is
+    /// sent
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
+    /// Tokens that the task needs, such as 120k [default: what such tasks needed]
+    #[arg(long, value_parser = parse_tokens, requires = "task")]
+    estimate: Option<u64>,
+    /// What the task is: implementer, reviewer, …
+    #[arg(long, value_name = "CLASS", requires = "task")]
+    task_class: Option<String>,
     /// The receipt as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -110,8 +125,37 @@ pub(super) async fn run(args: Args, global: &Global) -> Outcome {
         verify: args.verify,
         limit: args.timeout,
     };
-    let posted = post(&order, &rules::book()?).await.map_err(|error| failed(&error))?;
-    Receipt::of(&message, &posted, began.elapsed()).tell(&posted, args.json)
+    let book = rules::book()?;
+    let mut money = match &args.task {
+        Some(task) => Some(admitted(task, &args, &to, global).await?),
+        None => None,
+    };
+    let posted = post(&order, &book).await.map_err(|error| failed(&error))?;
+    let mut receipt = Receipt::of(&message, &posted, began.elapsed());
+    let mut started = Ok(());
+    // What was refused is no task under way; the place that it was given is given back by itself.
+    if let (Some(money), Some(task), true) = (&mut money, &args.task, posted.arrived()) {
+        started = money.start(task, &to.session).await.map(|task| receipt.started(&task));
+    }
+    receipt.tell(&posted, args.json)?;
+    started.map_err(|failure| Failure {
+        message: format!("the message arrived, and its task was not started: {}", failure.message),
+        ..failure
+    })
+}
+
+/// The collector's budget, in which the task has a place now.
+async fn admitted(task: &str, args: &Args, to: &Whom, global: &Global) -> Result<Money, Failure> {
+    let mut money = Client::connect(&global.address()?).await.map_err(ClientError::into_failure)?.money();
+    let ask = Ask {
+        agent: to.session.clone(),
+        class: args.task_class.clone().unwrap_or_default(),
+        estimate: args.estimate,
+        task: task.to_owned(),
+        ..Ask::default()
+    };
+    task::admit(&mut money, &ask, args.json).await?;
+    Ok(money)
 }
 
 fn locks(home: &Home) -> PathBuf {
