@@ -7,7 +7,8 @@
 //!                    a screen without what a hook said was asked, looked at two seconds later, ends it
 //!                    background work on a screen refines a turn's end that a server or 2. told before
 //! what is in the way evidence holds while it is confirmed, a limit until its reset
-//!                    a state file or hook that says busy overrules what transcript and screen hold against it
+//!                    a state file or hook that says busy overrules what transcript and screen hold against it;
+//!                    a hook only what they hold from before its moment, as none may tell what came then
 //!                    a kind that says more ("question") refines one that says less ("a dialog is open")
 //! ```
 //!
@@ -121,6 +122,16 @@ pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Ve
     sorted
 }
 
+/// No hook tells that an extension asks, nor that the last of several tries failed: what came up on the screen after the
+/// hook spoke, or still stands there when the change that it told of would have been drawn, holds against it.
+fn came_up_since(evidence: &EvidenceSignal, hook: &NativeSignal) -> bool {
+    hook.source == Source::Hook
+        && evidence.source == Source::Screen
+        && hook.since.is_some_and(|told| {
+            evidence.since.is_some_and(|shown| shown > told) || evidence.confirmed >= told.plus(DRAWN)
+        })
+}
+
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
 /// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
 /// tells. A look at the screen from before the last change says nothing of after it; and what stood there before that
@@ -128,7 +139,8 @@ pub fn most_telling(holding: &[EvidenceSignal], deciding: &EvidenceSignal) -> Ve
 fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
     let contradicts = leading.state.runs()
         && matches!(leading.source, Source::StateFile | Source::Hook)
-        && matches!(evidence.source, Source::Transcript | Source::Screen);
+        && matches!(evidence.source, Source::Transcript | Source::Screen)
+        && !came_up_since(evidence, leading);
     let is_over = evidence.source == Source::Hook
         && leading.source != Source::Hook
         && leading.state != NativeState::Waiting
@@ -310,6 +322,22 @@ mod tests {
         assert_eq!(deciding(&seen, Some(&server)), Some(&seen[0]));
         let own = [evidence(StuckKind::Permission, Source::StateFile)];
         assert_eq!(deciding(&own, Some(&file)), Some(&own[0]));
+    }
+
+    #[test]
+    fn a_busy_hook_overrules_what_the_screen_showed_before_and_not_what_came_up_since() {
+        let hook = native(NativeState::Busy, Source::Hook, 10_000);
+        let counts = |kind, source, since, confirmed| {
+            let (since, confirmed) = (Some(Mono(since)), Mono(confirmed));
+            let shown = EvidenceSignal { since, confirmed, ..evidence(kind, source) };
+            deciding(&[shown], Some(&hook)).is_some()
+        };
+        for kind in [StuckKind::Permission, StuckKind::Error] {
+            assert!(counts(kind, Source::Screen, 10_400, 10_900), "it came up after the hook spoke");
+            assert!(!counts(kind, Source::Screen, 9_000, 11_999), "it may not be drawn yet that it is over");
+            assert!(counts(kind, Source::Screen, 9_000, 12_000), "it would be drawn by now");
+            assert!(!counts(kind, Source::Transcript, 10_400, 13_000));
+        }
     }
 
     #[test]

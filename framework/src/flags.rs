@@ -9,9 +9,9 @@ use crate::files::quoted;
 use crate::home::Home;
 use crate::hooks::text;
 
-/// Codex' events, as its configuration names them and as its record of trust does.
-const CODEX_EVENTS: [(&str, &str); 6] = [
-    ("SessionStart", "session_start"),
+/// Codex' events, as its configuration names them and as its record of trust does. Not among them is the session's start:
+/// it comes within the first turn, and would say of it that none runs.
+const CODEX_EVENTS: [(&str, &str); 5] = [
     ("UserPromptSubmit", "user_prompt_submit"),
     ("PermissionRequest", "permission_request"),
     ("PostToolUse", "post_tool_use"),

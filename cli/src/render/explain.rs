@@ -219,7 +219,10 @@ fn not_known(agent: &AgentView, scene: &Scene) -> Vec<String> {
         add("how long it is idle: tmux tells no time of activity");
     }
     if agent.model.is_none() && agent.runtime.is_some() {
-        add("its model: no usage was seen yet");
+        match scene.tokens(agent).is_some_and(|tokens| !tokens.is_zero()) {
+            true => add("its model: fleet usage --by agent,model tells what it used"),
+            false => add("its model: no usage was seen yet"),
+        }
     }
     if agent.draft.is_none() && agent.runtime.is_some() {
         add("whether a person's unsent text stands in its box");
