@@ -209,6 +209,12 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
             _
         ))
     );
+    let came_since = |e: &EvidenceSignal| match leading {
+        Some((_, Source::Hook, Some(told))) if e.source == Source::Screen => {
+            e.since > Some(told) || e.confirmed.0 >= told.0 + 2_000
+        }
+        _ => false,
+    };
     let of_before = |e: &EvidenceSignal| {
         e.source == Source::Screen
             && leading.is_some_and(|(state, source, since)| {
@@ -222,7 +228,7 @@ fn rows(signals: &Signals, now: Mono) -> [(bool, State); 9] {
     };
     let evidence = signals.evidence.iter().any(|e| {
         e.until.map_or(fresh(e.confirmed, interval * 3), |reset| now < reset)
-            && !(contradicted && matches!(e.source, Source::Screen | Source::Transcript))
+            && !(contradicted && matches!(e.source, Source::Screen | Source::Transcript) && !came_since(e))
             && !of_before(e)
     });
     let native = leading.map(|(state, ..)| state);
