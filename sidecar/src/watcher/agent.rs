@@ -251,16 +251,19 @@ impl Watched {
         if reading.native.is_some() && !stat.stopped() {
             self.confirmed = Some((Instant::now(), Source::StateFile));
         }
-        let turn = reading
-            .native
-            .as_ref()
-            .filter(|native| matches!(native.state, NativeState::Busy | NativeState::Retrying));
-        if let Some(turn) = turn {
-            self.began = Some(wall_now().minus(turn.since.unwrap_or_default()));
-        }
+        self.note_turn(reading.native.as_ref());
         let changed = self.reading.as_ref().is_none_or(|before| !same(before, &reading));
         self.reading = Some(reading);
         self.read_ending() | changed
+    }
+
+    /// When the runtime says that a turn runs, what failed before is over, though its transcript has no line of it yet.
+    fn note_turn(&mut self, told: Option<&Native>) {
+        if let Some(turn) =
+            told.filter(|told| matches!(told.state, NativeState::Busy | NativeState::Retrying))
+        {
+            self.began = Some(wall_now().minus(turn.since.unwrap_or_default()));
+        }
     }
 
     /// What the end of the transcript says, if it grew; true when that changed.
@@ -321,6 +324,8 @@ impl Watched {
             return false;
         };
         let changed = self.served.take(told, runtime, stat);
+        let standing = self.served.native(Instant::now(), wall_now());
+        self.note_turn(standing.as_ref());
         if told.conversations.is_some() && told.endpoint.is_the_process() && self.runs() {
             self.confirmed = Some((Instant::now(), Source::Api));
         }
