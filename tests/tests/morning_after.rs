@@ -433,8 +433,7 @@ fn drift(fleet: &Fleet) -> Result<()> {
         "enhancer env",
         "enhancer model",
         "late missing",
-        // Where its session still is, and where the roster wants it.
-        "orchestrator@mosaic-fleet unmanaged",
+        // Its session is still on the old one, and is no stranger there.
         "orchestrator@other socket",
         "reviewer env",
         "reviewer runtime",
