@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use crate::heartbeat;
-use crate::observation::{Native, NativeState, Source, StuckKind};
+use crate::observation::{Evidence, Native, NativeState, Source, StuckKind};
 use crate::readiness::{EvidenceSignal, NativeSignal, Signals, Thresholds};
 use crate::time::Mono;
 
@@ -132,6 +132,19 @@ fn came_up_since(evidence: &EvidenceSignal, hook: &NativeSignal) -> bool {
         })
 }
 
+/// The last look at it was before that moment; or so soon after that what stood there already may not be drawn over yet.
+fn shown_before((since, confirmed): (Option<Mono>, Mono), moment: Mono, is_drawn_over: bool) -> bool {
+    let left_over = is_drawn_over && since.is_some_and(|since| since < moment);
+    confirmed < if left_over { moment.plus(DRAWN) } else { moment }
+}
+
+/// What a screen showed before a turn began says nothing of it, nor of anything after; all as ages.
+pub fn is_of_before(shown: &Evidence, began: Duration) -> bool {
+    let at = |age: Duration| Mono::default().minus(age);
+    shown.source == Source::Screen
+        && shown_before((shown.since.map(at), at(shown.confirmed)), at(began), true)
+}
+
 /// Some runtimes say busy while a prompt is open: only those that would say so themselves contradict it. And what a hook
 /// told of a moment is over when a later signal says that the turn goes on or ended: that a prompt was refused, no hook
 /// tells. A look at the screen from before the last change says nothing of after it; and what stood there before that
@@ -154,8 +167,7 @@ fn overrules(leading: &NativeSignal, evidence: &EvidenceSignal) -> bool {
                 NativeState::TurnEnded => !matches!(evidence.kind, StuckKind::Dialog | StuckKind::Trust),
                 NativeState::Busy | NativeState::Retrying | NativeState::Background => true,
             };
-            let left_over = of_a_turn && evidence.since.is_some_and(|shown| shown < since);
-            evidence.confirmed < if left_over { since.plus(DRAWN) } else { since }
+            shown_before((evidence.since, evidence.confirmed), since, of_a_turn)
         });
     contradicts || is_over || of_before
 }
@@ -394,6 +406,25 @@ mod tests {
         }
         assert!(!holds(StuckKind::Dialog, (9_000, 10_000), NativeState::Busy));
         assert!(holds(StuckKind::Dialog, (9_000, 10_000), NativeState::TurnEnded));
+    }
+
+    #[test]
+    fn what_a_turn_was_the_end_of_stays_over_when_nobody_tells_of_the_turn_any_more() {
+        let limit = |source, since, confirmed| Evidence {
+            kind: StuckKind::UsageLimit,
+            line: String::new(),
+            source,
+            since: Some(Duration::from_millis(since)),
+            confirmed: Duration::from_millis(confirmed),
+            until: None,
+        };
+        let over = |source, since, confirmed| {
+            is_of_before(&limit(source, since, confirmed), Duration::from_secs(10))
+        };
+        assert!(over(Source::Screen, 11_000, 8_001), "it may not be drawn yet that it is over");
+        assert!(!over(Source::Screen, 11_000, 8_000), "it still stands there");
+        assert!(!over(Source::Screen, 9_999, 9_999), "it came up in the turn");
+        assert!(!over(Source::Transcript, 11_000, 11_000), "what a transcript tells has its own time");
     }
 
     #[test]

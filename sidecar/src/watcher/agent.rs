@@ -259,11 +259,11 @@ impl Watched {
 
     /// When the runtime says that a turn runs, what failed before is over, though its transcript has no line of it yet.
     fn note_turn(&mut self, told: Option<&Native>) {
-        if let Some(turn) =
-            told.filter(|told| matches!(told.state, NativeState::Busy | NativeState::Retrying))
-        {
-            self.began = Some(wall_now().minus(turn.since.unwrap_or_default()));
-        }
+        let runs = |told: &&Native| matches!(told.state, NativeState::Busy | NativeState::Retrying);
+        let Some(turn) = told.filter(runs) else { return };
+        // Of a turn that somebody found running, nobody knows when it began: not later than it was found.
+        let began = turn.since.map(|since| wall_now().minus(since)).or(self.began);
+        self.began = Some(began.unwrap_or_else(wall_now));
     }
 
     /// What the end of the transcript says, if it grew; true when that changed.

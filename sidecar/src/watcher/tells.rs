@@ -54,6 +54,10 @@ impl Watched {
         let (hooked, asked) = self.told.as_ref().map(|told| told.says(idle, now)).unzip();
         let told = if self.runs() { look::turn(&self.ending, wall) } else { None };
         let (shown, in_the_way) = self.screen.says(now, wall);
+        // A server is heard no more before its terminal is known to have ended: what its last turn was the end of stays over.
+        let began = self.began.map(|began| began.age_at(wall));
+        let in_the_way =
+            in_the_way.filter(|shown| !began.is_some_and(|age| fusion::is_of_before(shown, age)));
         let mut evidence = look::evidence(self.reading.as_ref(), &self.ending, self.began, silence, time);
         evidence.extend(self.stand.evidence(now));
         evidence.extend(self.served.evidence(now, wall));

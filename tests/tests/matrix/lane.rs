@@ -318,9 +318,20 @@ impl<'w> Lane<'w> {
         let entered = stuck.iter().filter(|event| event["from"] != "stuck").count();
         let known = |event: &&&Value| self.stuck.iter().any(|kind| event["kind"] == *kind);
         let unknown: Vec<&Value> = stuck.iter().filter(|event| !known(event)).copied().collect();
-        ensure!(unknown.is_empty(), "{}: stuck by what was not there: {unknown:#?}", self.name);
+        let events = changes(events);
+        ensure!(unknown.is_empty(), "{}: stuck by what was not there: {unknown:#?}\n{events}", self.name);
         let times = self.stuck.len();
-        ensure!(entered <= times, "{}: {entered} times stuck instead of {times}: {events:#?}", self.name);
+        ensure!(entered <= times, "{}: {entered} times stuck instead of {times}:\n{events}", self.name);
         Ok(self.cells)
     }
+}
+
+/// The changes, a line each.
+fn changes(events: &[Value]) -> String {
+    let line = |event: &Value| {
+        let [at, from, to, kind, reason] =
+            ["at", "from", "to", "kind", "reason"].map(|key| event[key].as_str().unwrap_or("-").to_owned());
+        format!("  {at} {from} -> {to} {kind}: {reason} {}", event["evidence"])
+    };
+    events.iter().map(line).collect::<Vec<_>>().join("\n")
 }
