@@ -132,7 +132,14 @@ fn is_credential(word: &str) -> bool {
     let digits = word.chars().filter(char::is_ascii_digit).count();
     // `sk-` is also how `sk-learn-based-model` begins: a credential has figures in it.
     let prefixed = long && digits >= 2 && PREFIXES.iter().any(|prefix| word.starts_with(prefix));
-    prefixed || is_random(word)
+    prefixed || is_access_key(word) || is_random(word)
+}
+
+/// The id of an AWS key: `AKIA` or `ASIA` and sixteen capitals and figures, of which there may be none.
+fn is_access_key(word: &str) -> bool {
+    word.len() == 20
+        && (word.starts_with("AKIA") || word.starts_with("ASIA"))
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
 /// Forty or more characters without a path's or a word's structure: capitals, small letters and figures mixed.
@@ -163,6 +170,7 @@ mod tests {
                 "git clone https://[masked]@github.com/a/b",
             ),
             ("aws AKIAIOSFODNN7EXAMPLE1 x", "aws [masked] x"),
+            ("aws AKIAIOSFODNN7EXAMPLE x", "aws [masked] x"),
             ("key Zm9vYmFyQmF6MTIzNDU2Nzg5MGFiY2RlZkdISUpLTE1OT1A", "key [masked]"),
         ] {
             assert_eq!(mask(text), masked);

@@ -1,6 +1,7 @@
 //! The collector over its Unix socket. Every call has a limit, and an absent collector is told from a broken one.
 
 mod address;
+mod again;
 mod money;
 mod views;
 
@@ -27,6 +28,7 @@ use crate::error::{Code, Failure};
 use crate::services::start_collector;
 
 pub use address::Address;
+pub use again::{Pause, again};
 pub use money::{LogView, Money};
 pub use views::{CollectorStatus, EventView, Happened, HostView, Listing, Update};
 

@@ -75,7 +75,18 @@ impl Money {
     }
 
     pub async fn authorize(&mut self, authorization: &Authorization) -> Result<Authorization, Failure> {
-        let request = pb::AuthorizeRequest { authorization: Some(authorization_to_pb(authorization)) };
+        self.authorization(authorization, false).await
+    }
+
+    /// What was left and is taken back.
+    pub async fn revoke(&mut self, account: &str, by: &str) -> Result<Authorization, Failure> {
+        let (account, by) = (account.to_owned(), by.to_owned());
+        let whose = Authorization { account, tokens: 0, drawn: 0, until: Wall(0), by, at: Wall(0) };
+        self.authorization(&whose, true).await
+    }
+
+    async fn authorization(&mut self, told: &Authorization, revoke: bool) -> Result<Authorization, Failure> {
+        let request = pb::AuthorizeRequest { authorization: Some(authorization_to_pb(told)), revoke };
         let answer = self.within(self.inner.clone().authorize(request)).await?;
         let told = answer.authorization.ok_or(Invalid::Missing("authorization"));
         told.and_then(|told| authorization_from_pb(&told)).map_err(|error| self.nonsense(&error))

@@ -1,5 +1,6 @@
 //! `fleet events`: which agent changed its state when, and on what evidence; and what befell many at once.
 
+mod past;
 mod told;
 
 use std::time::Duration;
@@ -8,13 +9,14 @@ use fleet_domain::Wall;
 use fleet_domain::fleet::{Unresolved, resolve};
 
 use crate::app::Global;
-use crate::client::{Client, ClientError, Detail, Happened};
+use crate::client::{Client, ClientError, Detail, Happened, again};
 use crate::error::{Failure, Outcome};
 use crate::output::{self, Screen};
 use crate::render::Scene;
 use crate::render::item::List;
 use crate::{clock, complete, source};
 
+use self::past::Past;
 use self::told::{Group, Line};
 use super::explain::unresolved_failure;
 
@@ -83,14 +85,29 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
     let now = clock::now().wall;
     let from = args.since.map_or(Wall(0), |since| since.at(now));
     let limit = args.limit.unwrap_or(if args.since.is_some() { 0 } else { 50 });
-    let mut events =
-        client.events(from, &agent, limit, args.follow).await.map_err(ClientError::into_failure)?;
+    let failed = ClientError::into_failure;
+    let mut events = client.events(from, &agent, limit, args.follow).await.map_err(failed)?;
     let screen = Screen::detect();
     let mut printer = Printer { args: &args, screen, batch: Vec::new(), group: Group::default(), printed: 0 };
-    while let Some(event) = events.next().await.map_err(ClientError::into_failure)? {
-        printer.take(event)?;
+    let mut past = Past::new(now);
+    loop {
+        let why = match events.next().await {
+            Ok(Some(event)) => {
+                if past.takes(&event) {
+                    printer.take(event)?;
+                }
+                continue;
+            }
+            Ok(None) if !args.follow => return printer.end(),
+            Ok(None) => format!("the collector at {at} went away"),
+            Err(why) if !args.follow => return Err(failed(why)),
+            Err(why) => why.to_string(),
+        };
+        output::note(&format!("{why}; what happens until it is back is told then"));
+        let since = past.end();
+        let resume = async || Client::connect(&at).await?.events(since, &agent, 0, true).await;
+        events = again(resume).await.map_err(failed)?;
     }
-    printer.end()
 }
 
 /// An agent that is known now by a beginning of its name; one that is not may still have a past.

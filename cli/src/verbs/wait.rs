@@ -9,7 +9,7 @@ use fleet_domain::readiness::{State, StuckKind};
 use super::events::duration;
 use super::explain::find;
 use crate::app::Global;
-use crate::client::{Client, ClientError, Update};
+use crate::client::{Client, ClientError, Update, again};
 use crate::error::{Code, Failure, Outcome};
 use crate::output;
 use crate::render::words::safe;
@@ -90,12 +90,20 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
 async fn until_all(args: &Args, global: &Global) -> Outcome {
     let at = global.address()?;
     let failed = ClientError::into_failure;
-    let mut client = Client::connect(&at).await.map_err(failed)?;
-    let mut watch = client.watch(source::today()).await.map_err(failed)?;
+    let subscribe = async || Client::connect(&at).await?.watch(source::today()).await;
+    let mut watch = subscribe().await.map_err(failed)?;
     // The first message has everybody, so that a name is resolved against what is there now.
     let mut open: Option<Vec<AgentKey>> = None;
     loop {
-        let seen = match watch.next().await.map_err(failed)? {
+        let update = match watch.next().await {
+            Ok(update) => update,
+            Err(why) => {
+                output::note(&format!("{why}; waiting until it is back"));
+                watch = again(subscribe).await.map_err(failed)?;
+                continue;
+            }
+        };
+        let seen = match update {
             Update::Snapshot(listing) => {
                 let snapshot = source::from_listing(listing);
                 if open.is_none() {

@@ -237,6 +237,7 @@ async fn a_pause_refuses_and_unknown_names_are_told() {
     assert!(error.code() == Code::InvalidArgument && error.message().contains("in the past"), "{error}");
     let none = pb::AuthorizeRequest {
         authorization: Some(pb::BudgetAuthorization { account: "a".into(), ..Default::default() }),
+        revoke: false,
     };
     assert_eq!(client.authorize(none).await.unwrap_err().code(), Code::InvalidArgument);
     collector.stop().await;
@@ -318,12 +319,21 @@ async fn what_an_owner_says_survives_and_is_taken_back() {
         until_unix_ms: until_ms,
         ..Default::default()
     };
-    client.authorize(pb::AuthorizeRequest { authorization: Some(authorization) }).await.unwrap();
+    let authorize = pb::AuthorizeRequest { authorization: Some(authorization), revoke: false };
+    client.authorize(authorize.clone()).await.unwrap();
     collector.stop().await;
     let collector = start(dir.path());
     let mut client = collector.budget().await;
     let state = until(&mut client, |state| !state.reading).await;
     assert_eq!((state.windows[0].used, state.authorizations[0].tokens), (Some(0.5), 7));
+    let revoke = pb::AuthorizeRequest { revoke: true, ..authorize };
+    let taken_back = client.authorize(revoke.clone()).await.unwrap().into_inner().authorization.unwrap();
+    assert_eq!((taken_back.account.as_str(), taken_back.tokens), ("a", 7));
+    assert_eq!(client.authorize(revoke).await.unwrap_err().code(), Code::InvalidArgument);
+    collector.stop().await;
+    let collector = start(dir.path());
+    let mut client = collector.budget().await;
+    assert!(until(&mut client, |state| !state.reading).await.authorizations.is_empty());
     let unset = pb::SetWindowRequest { setting: Some(setting), unset: true, by: String::new() };
     client.set_window(unset).await.unwrap();
     let log = client

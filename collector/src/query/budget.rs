@@ -157,10 +157,14 @@ impl BudgetService for BudgetRpc {
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
-        let told = request.into_inner().authorization.ok_or(Invalid::Missing("authorization"));
+        let pb::AuthorizeRequest { authorization, revoke } = request.into_inner();
+        let told = authorization.ok_or(Invalid::Missing("authorization"));
         let told = told.and_then(|told| authorization_from_pb(&told)).map_err(|error| senseless(&error))?;
         let by = self.by(&told.by);
         let act = move |budget: &mut Budget, now| {
+            if revoke {
+                return budget.revoke(&told.account, by, now);
+            }
             budget.authorize(Authorization { by, at: now, drawn: 0, ..told }, now)
         };
         let authorization = self.act(act).await?;

@@ -2882,11 +2882,16 @@ pub struct SetWindowResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthorizeRequest {
+    /// To revoke, only account and by are wanted.
     #[prost(message, optional, tag = "1")]
     pub authorization: ::core::option::Option<BudgetAuthorization>,
+    /// What is left of all that was authorized for the account is taken back.
+    #[prost(bool, tag = "2")]
+    pub revoke: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuthorizeResponse {
+    /// When revoked: tokens are those that were left.
     #[prost(message, optional, tag = "1")]
     pub authorization: ::core::option::Option<BudgetAuthorization>,
 }

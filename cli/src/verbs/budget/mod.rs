@@ -71,11 +71,14 @@ enum What {
         /// As the budget calls it
         account: String,
         /// Such as 5M
-        #[arg(long, value_parser = parse_tokens, allow_hyphen_values = true)]
-        tokens: u64,
+        #[arg(long, value_parser = parse_tokens, allow_hyphen_values = true, required_unless_present = "revoke")]
+        tokens: Option<u64>,
         /// A time on your clock, or a span such as 2h
-        #[arg(long, value_name = "WHEN")]
-        until: String,
+        #[arg(long, value_name = "WHEN", required_unless_present = "revoke")]
+        until: Option<String>,
+        /// Take back what is left of it; what was started by it goes on
+        #[arg(long, conflicts_with_all = ["tokens", "until"])]
+        revoke: bool,
         /// Who says so, beside the user that you are
         #[arg(long, default_value = "", hide_default_value = true)]
         by: String,
@@ -181,8 +184,18 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
             ));
             Ok(())
         }
-        Some(What::Authorize { account, tokens, until, by }) => {
-            let until = moment(&until, now)?;
+        Some(What::Authorize { account, by, revoke: true, .. }) => {
+            let told = money.revoke(&account, &by).await?;
+            let left = count(told.tokens);
+            output::note(&format!(
+                "{} goes evenly again: {left} tokens are taken back",
+                safe(&told.account)
+            ));
+            Ok(())
+        }
+        Some(What::Authorize { account, tokens, until, by, revoke: false }) => {
+            let until = moment(until.as_deref().unwrap_or_default(), now)?;
+            let tokens = tokens.unwrap_or_default();
             let authorization = Authorization { account, tokens, drawn: 0, until, by, at: now };
             let told = money.authorize(&authorization).await?;
             output::note(&format!(

@@ -6,14 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Address, Client, ClientError, Listing, Update, Watch};
+use crate::client::{Address, Client, ClientError, Listing, Pause, Update, Watch};
 use crate::error::Failure;
 use crate::render::funds::Funds;
 use crate::source::{self, HostNote, Snapshot};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const MAX_RETRY: Duration = Duration::from_secs(1);
 /// For so long after the collector went away its last answer is shown on; it may only have been restarted.
 const HOLD: Duration = Duration::from_secs(5);
 /// How often the budget is asked where something of it is drawn, and where it only stands in lines of other changes.
@@ -35,7 +33,7 @@ pub enum Fed {
 
 /// Feeds until nobody listens any more.
 pub async fn run(at: Address, to: Sender<Fed>) {
-    let mut feed = Feed { at, to, lost: None, retry: FIRST_RETRY };
+    let mut feed = Feed { at, to, lost: None, retry: Pause::default() };
     while feed.turn().await.is_some() {}
 }
 
@@ -51,7 +49,7 @@ struct Feed {
     to: Sender<Fed>,
     /// When the collector's stream ended.
     lost: Option<Instant>,
-    retry: Duration,
+    retry: Pause,
 }
 
 /// `None` ends the feed: nobody listens.
@@ -63,7 +61,7 @@ impl Feed {
             Ended::Day => return Some(()),
             Ended::Lost(why) => {
                 self.lost = Some(Instant::now());
-                self.retry = FIRST_RETRY;
+                self.retry = Pause::default();
                 self.notice(format!(
                     "the collector went away, shown is what was last known; reconnecting ({why})"
                 ))
@@ -74,8 +72,7 @@ impl Feed {
             }
             Ended::Never(_) => {}
         }
-        sleep(self.retry).await;
-        self.retry = (self.retry * 2).min(MAX_RETRY);
+        self.retry.over().await;
         Some(())
     }
 

@@ -247,6 +247,24 @@ impl Budget {
         (Ok(authorization), writes)
     }
 
+    /// # Errors
+    /// No such account, or nothing to take back.
+    pub fn revoke(
+        &mut self,
+        account: &str,
+        by: String,
+        now: Wall,
+    ) -> (Result<Authorization, Unknown>, Vec<BudgetWrite>) {
+        let tokens = match self.gate.revoke(account, now) {
+            Ok(tokens) => tokens,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let mut writes: Vec<BudgetWrite> = self.authorizations().collect();
+        writes.push(log(now, &by, "revoke", account, &format!("{tokens} tokens")));
+        let revoked = Authorization { account: account.to_owned(), tokens, drawn: 0, until: now, by, at: now };
+        (Ok(revoked), writes)
+    }
+
     fn authorizations(&self) -> impl Iterator<Item = BudgetWrite> + '_ {
         self.gate.authorizations().iter().map(|one| {
             let key = format!("{} {} {}", one.account, one.at.0, one.until.0);
@@ -314,7 +332,7 @@ impl Budget {
                 .gate
                 .authorizations()
                 .iter()
-                .filter(|one| now < one.until)
+                .filter(|one| one.left(now) > 0)
                 .cloned()
                 .collect(),
             typical: self.gate.typical(now),

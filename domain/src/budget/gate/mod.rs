@@ -391,9 +391,28 @@ impl Gate {
         if authorization.tokens == 0 {
             return Err(Unknown::Senseless("an authorization of nothing authorizes nothing".to_owned()));
         }
-        self.authorizations.retain(|known| now < known.until);
+        self.authorizations.retain(|known| known.left(now) > 0);
         self.authorizations.push(authorization);
         Ok(())
+    }
+
+    /// Takes back what is left of all that was authorized for the account: so many tokens. What holds a place by them
+    /// keeps it.
+    ///
+    /// # Errors
+    /// No such account, or nothing that is left.
+    pub fn revoke(&mut self, account: &str, now: Wall) -> Result<u64, Unknown> {
+        self.known_account(account)?;
+        let open = self.authorizations.iter_mut().filter(|one| one.account == account && one.left(now) > 0);
+        let left = open.fold(0_u64, |sum, one| {
+            let left = one.left(now);
+            one.tokens = one.drawn;
+            sum.saturating_add(left)
+        });
+        match left {
+            0 => Err(Unknown::Senseless(format!("nothing is left of what was authorized for {account}"))),
+            left => Ok(left),
+        }
     }
 
     pub fn authorizations(&self) -> &[Authorization] {

@@ -179,6 +179,11 @@ fn urgency_is_what_was_authorized_and_no_more() {
     assert_eq!(said(&mut gate, &urgent, noon()).1, Reason::AheadOfPace, "half a million is left");
     assert_eq!(gate.authorizations()[0].left(noon()), 500_000);
     assert_eq!(gate.authorizations()[0].left(until), 0);
+    gate.authorize(authorization.clone(), noon()).unwrap();
+    assert_eq!(gate.revoke("max-1", noon()).ok(), Some(3_000_000));
+    assert_eq!(said(&mut gate, &urgent, noon()).1, Reason::AheadOfPace, "it was taken back");
+    assert!(gate.revoke("max-1", noon()).is_err(), "nothing is left to take back");
+    assert!(gate.revoke("max-9", noon()).is_err());
     assert!(gate.authorize(Authorization { until: noon(), ..authorization.clone() }, noon()).is_err());
     assert!(gate.authorize(Authorization { account: "max-9".into(), ..authorization }, noon()).is_err());
 }
