@@ -31,12 +31,29 @@ pub fn put_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     settled(path)
 }
 
+const BEGUN: (&str, &str) = (".mosaic-", ".new");
+
+/// Removes what was begun below that directory and is in no place, as an end by force leaves it. Nobody else may be
+/// writing there.
+pub fn remove_begun(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_begun = name.to_str().is_some_and(|name| name.starts_with(BEGUN.0) && name.ends_with(BEGUN.1));
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_begun(&path),
+            // One that stays is in nobody's way.
+            Ok(kind) if kind.is_file() && is_begun => drop(fs::remove_file(&path)),
+            _ => {}
+        }
+    }
+}
+
 /// Beside its place, and on the disk.
 fn fresh(path: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_dir(dir)?;
     let mut file =
-        tempfile::Builder::new().prefix(".mosaic-").suffix(".new").tempfile_in(dir).map_err(plain)?;
+        tempfile::Builder::new().prefix(BEGUN.0).suffix(BEGUN.1).tempfile_in(dir).map_err(plain)?;
     file.as_file_mut().write_all(content)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
 use anyhow::ensure;
 use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions};
+use fleet_testkit::bins::bin;
 use fleet_testkit::fleet::{self, PATIENCE, collector, sidecar, wait_for_state, write_roster};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::tmux::PrivateTmux;
@@ -46,6 +51,65 @@ fn wait_ends_when_it_is_so_and_says_when_it_is_not() {
     assert!(said.stderr.contains("coder0 is stuck: waits for permission"), "{}", said.stderr);
     assert_eq!(wait(&["nobody", "--for", "state=stuck", "--timeout", "5s"]).code, 4);
     assert_eq!(wait(&["coder0", "--for", "state=tired"]).code, 2);
+}
+
+#[test]
+fn a_collector_that_is_restarted_ends_nobodys_waiting_and_loses_no_event() {
+    let (world, mut agent) = world();
+    let first = collector(&world.home, "off").unwrap();
+    let _sidecar = sidecar(&world.home, &["--host"]).unwrap();
+    wait_for_state(&world.home, "coder0", "available").unwrap();
+    let mut waiting = Spoken::start(&world.home, &["wait", "coder0", "--for", "kind=permission"]);
+    let mut following = Spoken::start(&world.home, &["events", "--follow", "--jsonl"]);
+    agent.step("prompt go on").unwrap();
+    following.says("\"to\":\"working\"");
+    first.kill().unwrap();
+    waiting.says("until it is back");
+    following.says("until it is back");
+    agent.step("permission Bash").unwrap();
+    let _second = collector(&world.home, "off").unwrap();
+    following.says("\"to\":\"stuck\"");
+    waiting.says("coder0 is stuck: waits for permission");
+    assert!(waiting.child.wait().unwrap().success());
+    let mut told: Vec<&str> = following.heard.lines().filter(|line| line.starts_with('{')).collect();
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), all, "{}", following.heard);
+}
+
+/// A command that goes on, and all that it says.
+struct Spoken {
+    child: Child,
+    says: BufReader<File>,
+    heard: String,
+}
+
+impl Spoken {
+    fn start(home: &TestHome, args: &[&str]) -> Self {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let mut command = home.command(bin("fleet").unwrap());
+        command.args(args).stdout(write.try_clone().unwrap()).stderr(write).stdin(Stdio::null());
+        Self { child: command.spawn().unwrap(), says: BufReader::new(File::from(read)), heard: String::new() }
+    }
+
+    /// Reads on until it says that.
+    fn says(&mut self, what: &str) {
+        loop {
+            let before = self.heard.len();
+            assert!(self.says.read_line(&mut self.heard).unwrap() > 0, "no {what} in {}", self.heard);
+            if self.heard[before..].contains(what) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Spoken {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

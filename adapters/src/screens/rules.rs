@@ -252,7 +252,12 @@ impl Rule {
         let found: Option<Vec<Sighting>> =
             self.all.iter().map(|condition| condition.find(layout, known).map(sighting)).collect();
         let told = self.tell.iter().find_map(|tell| tell.find(layout)).map(sighting);
-        found.map(|found| told.into_iter().chain(found).collect())
+        let mut evidence: Vec<Sighting> = told.into_iter().chain(found?).collect();
+        if evidence.is_empty() && self.composer == Some(Composer::Present) {
+            // That the box is there is all that it asks; what somebody typed into it is nobody else's.
+            evidence.push(sighting((Region::Composer, String::new())));
+        }
+        Some(evidence)
     }
 }
 

@@ -73,7 +73,8 @@ pub fn text(verdict: &Verdict, colour: bool) -> String {
         let _ = writeln!(out, "  until {until}");
     }
     for seen in &verdict.evidence {
-        let _ = writeln!(out, "  by {} in {}: {}", seen.rule, seen.region, seen.line);
+        let line = if seen.line.is_empty() { String::new() } else { format!(": {}", seen.line) };
+        let _ = writeln!(out, "  by {} in {}{line}", seen.rule, seen.region);
     }
     if verdict.readiness_kind.is_none() {
         out.push_str("  no rule holds; docs/state.md says how to add one\n");

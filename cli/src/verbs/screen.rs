@@ -101,7 +101,12 @@ struct Label {
 
 fn score(args: &Offline, dir: &Path, labels: &Path, book: &RuleBook, json: bool) -> Outcome {
     let mut scored = Scored::default();
-    for label in read_labels(labels)? {
+    let listed = read_labels(labels)?;
+    if listed.is_empty() {
+        let message = format!("{}: it names no capture", labels.display());
+        return Err(Failure::new(Code::Failure, message).next("a line each: path, runtime, state, kind"));
+    }
+    for label in listed {
         let sight = match book.rules(&label.runtime, args.runtime_version.as_deref()) {
             Some(rules) => {
                 let file = dir.join(&label.path);

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Done, Plan, SeedError, seeded};
-use crate::files::{make_dir, put};
+use crate::files::{make_dir, put, remove_begun};
 use crate::home::Home;
 
 /// After which of its steps a seeding may be cut off, in a test.
@@ -109,6 +109,7 @@ fn staged(home: &Home, index: usize) -> PathBuf {
 
 /// False where it was cut off.
 fn write_aside(plan: &Plan, home: &Home, go_on: GoOn<'_>) -> Result<bool, SeedError> {
+    remove_begun(&home.root.join("fleet/backup"));
     let dir = aside(home);
     match fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

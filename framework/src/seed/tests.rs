@@ -163,6 +163,19 @@ fn an_end_at_any_moment_leaves_the_old_or_what_the_next_command_finishes() {
 }
 
 #[test]
+fn what_an_end_by_force_left_begun_is_removed_by_the_next() {
+    let world = World::older();
+    let plan = world.plan();
+    let begun = plan.backup().join("roles/.mosaic-x7.new");
+    fs::create_dir_all(begun.parent().unwrap()).unwrap();
+    fs::write(&begun, "half").unwrap();
+    let users = plan.backup().join(".mosaic-notes");
+    fs::write(&users, "mine").unwrap();
+    apply(&plan, &world.home).unwrap();
+    assert!(!begun.exists() && users.exists());
+}
+
+#[test]
 fn what_was_kept_once_is_not_kept_over() {
     let world = World::older();
     let plan = world.plan();

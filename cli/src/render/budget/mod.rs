@@ -140,7 +140,7 @@ pub fn ceilings(state: &State, scene: &Scene, width: Option<usize>) -> String {
             |used: Used| unit.map_or_else(|| NONE.to_owned(), |unit| amount(unit.with(unit.of(used))));
         let style = match room.under() {
             Under::Reached => AnsiColor::Red.on_default(),
-            Under::Near => AnsiColor::Yellow.on_default(),
+            Under::Full | Under::Near => AnsiColor::Yellow.on_default(),
             Under::Below => Style::new(),
         };
         let most = room

@@ -187,10 +187,7 @@ pub async fn run(args: Args, global: &Global) -> Outcome {
         Some(What::Authorize { account, by, revoke: true, .. }) => {
             let told = money.revoke(&account, &by).await?;
             let left = count(told.tokens);
-            output::note(&format!(
-                "{} goes evenly again: {left} tokens are taken back",
-                safe(&told.account)
-            ));
+            output::note(&format!("{} goes evenly again: {left} tokens are taken back", safe(&told.account)));
             Ok(())
         }
         Some(What::Authorize { account, tokens, until, by, revoke: false }) => {

@@ -261,7 +261,8 @@ impl Budget {
         };
         let mut writes: Vec<BudgetWrite> = self.authorizations().collect();
         writes.push(log(now, &by, "revoke", account, &format!("{tokens} tokens")));
-        let revoked = Authorization { account: account.to_owned(), tokens, drawn: 0, until: now, by, at: now };
+        let revoked =
+            Authorization { account: account.to_owned(), tokens, drawn: 0, until: now, by, at: now };
         (Ok(revoked), writes)
     }
 

@@ -52,6 +52,8 @@ pub struct Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Under {
     Below,
+    /// As many tasks at once as it lets.
+    Full,
     /// Above the soft one.
     Near,
     /// Nothing more fits.
@@ -62,6 +64,7 @@ impl Under {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Below => "below",
+            Self::Full => "full",
             Self::Near => "near",
             Self::Reached => "reached",
         }
@@ -78,9 +81,11 @@ impl Room {
     pub fn under(&self) -> Under {
         let hard = self.ceiling.hard.is_some_and(|hard| hard.of(self.used) >= hard.size());
         let soft = self.ceiling.soft.is_some_and(|soft| soft.of(self.used) > soft.size());
-        match (hard, soft) {
-            (true, _) => Under::Reached,
-            (_, true) => Under::Near,
+        let full = self.ceiling.concurrency.is_some_and(|most| self.tasks >= most);
+        match (hard, soft, full) {
+            (true, ..) => Under::Reached,
+            (_, true, _) => Under::Near,
+            (.., true) => Under::Full,
             _ => Under::Below,
         }
     }

@@ -296,6 +296,19 @@ fn asking_again_for_the_same_task_holds_one_place() {
 }
 
 #[test]
+fn a_ceiling_is_full_with_as_many_tasks_at_once_as_it_lets() {
+    let mut gate = gate(
+        "version: 1\naccounts: [{name: a, provider: anthropic}]\nceilings: [{agent: coder0, hard: 1M, concurrency: 1}]\n",
+    );
+    let under = |gate: &mut Gate| gate.overview(&TimeZone::UTC, noon()).rooms[0].under();
+    assert_eq!(under(&mut gate), Under::Below);
+    gate.admit(&Ask { agent: "coder0".into(), ..ask("opus", 1_000) }, true, noon()).unwrap();
+    assert_eq!(under(&mut gate), Under::Below, "while all is paused nothing gets a place");
+    gate.admit(&Ask { agent: "coder0".into(), ..ask("opus", 1_000) }, false, noon()).unwrap();
+    assert_eq!(under(&mut gate), Under::Full);
+}
+
+#[test]
 fn a_ceiling_reached_in_mid_work_holds_up_what_comes_next() {
     let mut gate = gate(
         "version: 1\naccounts: [{name: a, provider: anthropic}]\nceilings: [{agent: coder0, per: day, hard: 1M, soft: 50%}]\n",
