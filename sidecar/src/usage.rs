@@ -14,7 +14,7 @@ use std::path::Path;
 use fleet_adapters::runtimes::usage::{Attribution, Beside, Follower, Source as Transcript, Trace};
 use fleet_domain::reconcile::Told;
 use fleet_domain::usage::{Record, UNATTRIBUTED, merge};
-use fleet_domain::{AccountName, SocketName};
+use fleet_domain::{AccountName, SocketName, Wall};
 use fleet_proto::convert::{UsageBatch, batch_to_pb};
 use fleet_proto::limits::{MAX_RECORDS, MAX_REQUESTS, MAX_UNKNOWN, MAX_USAGE_IN_FLIGHT};
 use fleet_proto::pb;
@@ -62,6 +62,8 @@ struct Source {
     progress: Progress,
     /// Something may be there to read.
     stirred: bool,
+    /// The last response of the main line that was read, until somebody takes it: when, and whose model.
+    answered: Option<(Wall, String)>,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl Sources {
                 attribution: trace.attribution,
                 progress: Progress::Unasked,
                 stirred: true,
+                answered: None,
             };
             self.sources.insert(trace.source.id.clone(), source);
         }
@@ -163,6 +166,14 @@ impl Sources {
         more
     }
 
+    /// The models of the responses that were read since it was asked last.
+    pub(crate) fn take_answered(&mut self) -> impl Iterator<Item = (&Owner, Wall, String)> {
+        self.sources.values_mut().filter_map(|source| {
+            let (at, model) = source.answered.take()?;
+            Some((&source.owner, at, model))
+        })
+    }
+
     /// Batches that are not acknowledged yet.
     pub(crate) fn under_way(&self) -> usize {
         self.sources.values().filter(|source| matches!(source.progress, Progress::Waiting { .. })).count()
@@ -175,12 +186,20 @@ impl Source {
         let Progress::Ready { follower, reported, unreadable } = &mut self.progress else { return false };
         let before = follower.position();
         let mut records: BTreeMap<String, Record> = BTreeMap::new();
+        let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
+        let answered = &mut self.answered;
         let emit = &mut |record: Record| {
+            if own
+                && !record.sidechain
+                && !record.model.is_empty()
+                && answered.as_ref().is_none_or(|(at, _)| *at <= record.at)
+            {
+                *answered = Some((record.at, record.model.clone()));
+            }
             if let Some(change) = merge(records.get(&record.id), &record) {
                 records.insert(record.id, change.plus);
             }
         };
-        let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
         // What either of two agents may have written tells of either's account.
         let mut requests = BTreeSet::new();
         let mut told: BTreeMap<String, Told> = BTreeMap::new();

@@ -51,6 +51,8 @@ pub(super) struct Watched {
     pub(super) served: Served,
     pub(super) stand: Stand,
     pub(super) ending: Ending,
+    /// The model that its usage was last told of.
+    pub(super) used: Option<String>,
     /// When the turn began that the runtime itself last told of.
     pub(super) began: Option<Wall>,
     pub(super) ended_at: Option<(SystemTime, u64)>,
@@ -100,6 +102,7 @@ impl Watched {
             served: Served::default(),
             stand: Stand::default(),
             ending: Ending::default(),
+            used: None,
             began: None,
             ended_at: None,
             tracer: Tracer::default(),
@@ -212,7 +215,7 @@ impl Watched {
         self.served = Served::default();
         self.stand = Stand::default();
         self.ending = Ending::default();
-        self.began = None;
+        (self.began, self.used) = (None, None);
         self.ended_at = None;
         self.tracer = Tracer::default();
         (self.followed, self.seeks) = (None, 0);

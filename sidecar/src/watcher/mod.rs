@@ -310,6 +310,12 @@ impl Watcher {
             self.mass_ends.remove(0);
         }
         while self.sources.pump(link, &mut self.limits) && link.capacity() >= 8 {}
+        for (owner, at, model) in self.sources.take_answered() {
+            let id = (owner.socket.clone(), owner.session.clone());
+            if self.agents.get_mut(&id).is_some_and(|watched| watched.answered(at, model)) {
+                self.due.insert(id);
+            }
+        }
         self.limits.flush(link);
     }
 

@@ -28,10 +28,15 @@ impl Watched {
             ts: wall.minus(now.duration_since(at)),
             pid: self.found.stat.as_ref().map(|stat| stat.pid),
             status: self.status(&self.said(now, SystemTime::now(), wall).native),
-            model: self.ending.model(),
+            model: self.model(),
             interval: Some(self.interval),
             source: Some(source.as_str().to_owned()),
         })
+    }
+
+    /// The model of its last response: by its transcript, else by what it used.
+    fn model(&self) -> Option<String> {
+        self.ending.model().or_else(|| self.used.clone())
     }
 
     /// How long ago the runtime last answered.
@@ -109,7 +114,7 @@ impl Watched {
                 clock_skew: false,
             }),
             idle: said.idle,
-            model: self.ending.model(),
+            model: self.model(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
             draft: self.screen.draft(),
         }

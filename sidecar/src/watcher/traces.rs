@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fleet_adapters::procfs;
 use fleet_adapters::runtimes::claude;
 use fleet_adapters::runtimes::usage::{Machine, Trace};
+use fleet_domain::Wall;
 
 use super::agent::Watched;
 
@@ -52,6 +54,17 @@ impl Watched {
             self.followed = Some(Instant::now());
         }
         due
+    }
+
+    /// A response of that model was counted as its own; true where nothing else tells its model. What was counted late of
+    /// a process before it says nothing of it.
+    pub(super) fn answered(&mut self, at: Wall, model: String) -> bool {
+        let began = self.found.stat.as_ref().and_then(procfs::began);
+        if began.is_none_or(|began| at < began) || self.used.as_ref() == Some(&model) {
+            return false;
+        }
+        self.used = Some(model);
+        self.ending.model().is_none()
     }
 
     /// Those of the transcripts that lie in one of these directories.

@@ -204,7 +204,13 @@ impl Journey<'_> {
     pub(crate) fn ask(&self, text: &str, answers: usize) -> Result<()> {
         let before = self.world.answers()?;
         self.session.send_prompt(&self.world.stub, text)?;
-        self.answered(text, before + answers)
+        self.answered(text, before + answers)?;
+        wait_until(PATIENCE, "the model in fleet ps", || {
+            let agent = agent(&self.world.home, AGENT)?;
+            ensure!(agent["model"].as_str().is_some_and(|model| !model.is_empty()), "{}", agent["model"]);
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// The same while the fleet's own programs are killed and started anew.
