@@ -44,6 +44,30 @@ fn the_screens_of_the_newer_corpus_are_read_right() {
     assert_floor(&score("screens"), (841, 837, 833));
 }
 
+/// Between an answer's last word and the line that closes it, its words are all that stands above the box.
+#[test]
+fn what_an_answer_quotes_is_never_in_the_way_before_the_answer_is_closed() {
+    let quotes = std::fs::read_dir(fixtures("screens/opencode")).unwrap().map(|entry| entry.unwrap().path());
+    let quotes: Vec<PathBuf> = quotes
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("quote-")))
+        .collect();
+    assert!(quotes.len() >= 10, "{quotes:?}");
+    let unclosed = tempfile::tempdir().unwrap();
+    for path in quotes {
+        let screen = std::fs::read_to_string(&path).unwrap();
+        let rows = screen.lines().map(|row| match row.split_once(" · Stub Model") {
+            Some((agent, _)) if agent.contains('▣') => format!("{agent} · Stub Model"),
+            _ => row.to_owned(),
+        });
+        let text = rows.collect::<Vec<_>>().join("\n");
+        assert_ne!(text, screen.trim_end(), "{} has no closing line", path.display());
+        let file = unclosed.path().join("screen.ansi");
+        std::fs::write(&file, text).unwrap();
+        let verdict = explain(&["--screen", file.to_str().unwrap(), "--runtime", "opencode"]);
+        assert_ne!(verdict["state"], "stuck", "{}: {verdict}", path.display());
+    }
+}
+
 #[test]
 fn a_verdict_names_rule_region_and_line_and_a_limit_its_end() {
     let file = fixtures("panes/claude/limit-subscription.txt");

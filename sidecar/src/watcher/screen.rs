@@ -118,8 +118,11 @@ impl Watch {
         self.sight.held().is_some_and(|(sight, _)| matches!(sight.shows, Some(Shows::Stuck(_))))
     }
 
-    pub(super) fn draft(&self) -> Option<bool> {
-        self.sight.held().and_then(|(sight, _)| sight.draft)
+    /// Whether unsent text stands in its box. What changed after the last look may have taken it: then nobody knows.
+    pub(super) fn draft(&self, changed: Option<Duration>, now: Instant) -> Option<bool> {
+        let looked = now.duration_since(self.confirmed?);
+        let (sight, _) = self.sight.held()?;
+        sight.draft.filter(|_| changed.is_none_or(|changed| looked <= changed))
     }
 
     /// Whose turn it is, or what is in the way.

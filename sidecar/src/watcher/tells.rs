@@ -7,7 +7,7 @@ use fleet_adapters::look;
 use fleet_domain::Wall;
 use fleet_domain::fusion;
 use fleet_domain::heartbeat::{Heartbeat, Status};
-use fleet_domain::observation::{Beat, Evidence, Native, NativeState, Observation};
+use fleet_domain::observation::{Beat, Evidence, Native, NativeState, Observation, Source};
 use fleet_domain::readiness::Thresholds;
 
 use super::agent::Watched;
@@ -96,6 +96,8 @@ impl Watched {
     /// All of it, with ages as of now.
     pub(super) fn observation(&self, now: Instant) -> Observation {
         let said = self.said(now, SystemTime::now(), wall_now());
+        let told = said.native.iter().filter(|native| native.source != Source::Screen);
+        let draft = self.screen.draft(told.filter_map(|native| native.since).min(), now);
         let status = self.status(&said.native);
         Observation {
             socket: self.id.0.clone(),
@@ -116,7 +118,7 @@ impl Watched {
             idle: said.idle,
             model: self.model(),
             conversation: self.reading.as_ref().and_then(|reading| reading.conversation.clone()),
-            draft: self.screen.draft(),
+            draft,
         }
     }
 }

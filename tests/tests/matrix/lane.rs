@@ -234,7 +234,11 @@ impl<'w> Lane<'w> {
         let what = format!("{}: {name} to be {}", self.name, want.name());
         let agent = wait_until(PATIENCE, &what, || {
             let agent = self.world.agent(self.name, began)?;
-            want.check(&agent).map(|()| agent)
+            want.check(&agent)?;
+            // What was sent is a draft no more, though nobody looked since.
+            let sent = want.state == "working" && self.source.is_some();
+            ensure!(!sent || agent["draft"] != true, "a draft is told of what was sent");
+            Ok(agent)
         });
         let agent = agent.with_context(|| self.scene(name))?;
         let took = began.elapsed();
