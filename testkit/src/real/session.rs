@@ -309,28 +309,27 @@ impl RuntimeSession<'_> {
     /// # Errors
     /// When it goes on.
     pub fn interrupt(&self) -> Result<()> {
-        // opencode asks whether it is meant.
-        if self.kind == Kind::Opencode {
-            self.escape(|screen| screen.contains("again"))?;
-        }
-        self.escape(|_| false)
-    }
-
-    /// Escape, pressed until nothing runs or `enough` is shown.
-    fn escape(&self, enough: impl Fn(&str) -> bool) -> Result<()> {
+        // opencode asks whether it is meant, and forgets in five seconds that it asked: the answer comes at once.
+        let asks = self.kind == Kind::Opencode;
         for _ in 0..PRESSES {
-            self.send_keys(&["Escape"])?;
-            let done = wait_until(PRESSED, "the end of the turn", || -> Result<(), String> {
-                let told = |error: anyhow::Error| format!("{error:#}");
-                let title = self.tmux.pane(&self.session).map_err(told)?.title;
-                let screen = self.screen().map_err(told)?;
-                if !is_busy(self.kind, &screen, &title) || enough(&screen) { Ok(()) } else { Err(screen) }
-            });
-            if done.is_ok() {
+            let done = self.escape(|screen| asks && screen.contains("again"))?;
+            if done && (!asks || self.escape(|_| false)?) {
                 return Ok(());
             }
         }
         bail!("the turn goes on: {}", self.screen()?)
+    }
+
+    /// One Escape; true when nothing runs any more or `enough` is shown.
+    fn escape(&self, enough: impl Fn(&str) -> bool) -> Result<bool> {
+        self.send_keys(&["Escape"])?;
+        let done = wait_until(PRESSED, "the end of the turn", || -> Result<(), String> {
+            let told = |error: anyhow::Error| format!("{error:#}");
+            let title = self.tmux.pane(&self.session).map_err(told)?.title;
+            let screen = self.screen().map_err(told)?;
+            if !is_busy(self.kind, &screen, &title) || enough(&screen) { Ok(()) } else { Err(screen) }
+        });
+        Ok(done.is_ok())
     }
 
     /// The runtime's processes: all of the pane but the shell that it was started by.
