@@ -186,20 +186,12 @@ impl Source {
         let Progress::Ready { follower, reported, unreadable } = &mut self.progress else { return false };
         let before = follower.position();
         let mut records: BTreeMap<String, Record> = BTreeMap::new();
-        let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
-        let answered = &mut self.answered;
         let emit = &mut |record: Record| {
-            if own
-                && !record.sidechain
-                && !record.model.is_empty()
-                && answered.as_ref().is_none_or(|(at, _)| *at <= record.at)
-            {
-                *answered = Some((record.at, record.model.clone()));
-            }
             if let Some(change) = merge(records.get(&record.id), &record) {
                 records.insert(record.id, change.plus);
             }
         };
+        let (owner, own) = (&self.owner, self.attribution == Attribution::Own);
         // What either of two agents may have written tells of either's account.
         let mut requests = BTreeSet::new();
         let mut told: BTreeMap<String, Told> = BTreeMap::new();
@@ -225,6 +217,11 @@ impl Source {
                 return false;
             }
         };
+        let main_line =
+            records.values().filter(|record| own && !record.sidechain && !record.model.is_empty());
+        if let Some(last) = main_line.max_by_key(|record| record.at) {
+            self.answered = Some((last.at, last.model.clone()));
+        }
         *unreadable += stretch.unreadable;
         self.stirred = stretch.more || stretch.later;
         let quiet = follower.offset().saturating_sub(*reported) < QUIET_BYTES;
