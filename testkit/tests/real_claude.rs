@@ -104,10 +104,14 @@ struct Row {
 }
 
 impl Row {
+    fn of(text: &str) -> Self {
+        Self { text: text.to_owned(), value: serde_json::from_str(text).unwrap() }
+    }
+
+    /// Its whole lines: the last one may be in the midst of being written.
     fn read(path: &Path) -> Vec<Self> {
-        let text = std::fs::read_to_string(path).unwrap();
-        let row = |line: &str| Self { text: line.to_owned(), value: serde_json::from_str(line).unwrap() };
-        text.lines().map(row).collect()
+        let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+        text.rsplit_once('\n').map_or("", |(whole, _)| whole).lines().map(Self::of).collect()
     }
 
     /// What the row is, as finely as readers tell rows apart.
@@ -190,10 +194,13 @@ fn compare(what: &str, scripted: &Row, real: &Row) {
     assert_eq!(scripted.keys(), real.keys(), "{what}");
 }
 
+fn rows_by_kind(paths: &[PathBuf]) -> BTreeMap<String, Row> {
+    by_kind(paths.iter().flat_map(|path| Row::read(path)).collect())
+}
+
 /// Every row that the scripted agent wrote has a real one of its kind, and the same keys and types.
 fn compare_all(scripted: &[PathBuf], real: &[PathBuf], at_least: usize) {
-    let read = |paths: &[PathBuf]| by_kind(paths.iter().flat_map(|path| Row::read(path)).collect());
-    let (ours, real) = (read(scripted), read(real));
+    let (ours, real) = (rows_by_kind(scripted), rows_by_kind(real));
     for (kind, row) in &ours {
         let real =
             real.get(kind).unwrap_or_else(|| panic!("the real one writes no {kind}: {:?}", real.keys()));
@@ -250,18 +257,9 @@ fn so_it_does_for_turns_that_fail_are_interrupted_or_delegate() {
     session.send_prompt("SLOW60 go").unwrap();
     wait_until(PATIENCE, "a stream", || session.screen().is_ok_and(|screen| screen.contains("slow-word-2")))
         .unwrap();
-    session.send_keys(&["Escape"]).unwrap();
-    session.wait_for_row("of the stream", |row| row["isAbortedMidStream"] == true).unwrap();
+    session.interrupt_stream().unwrap();
     session.wait_for("idle").unwrap();
     session.send_prompt("AGENT go").unwrap();
-    let main = session.transcript_path().unwrap();
-    let of_agents = wait_until(PATIENCE, "a sub-agent's answer", || {
-        let files = subagent_files(&main);
-        let answered = |path: &PathBuf| Row::read(path).iter().any(|row| row.value["type"] == "assistant");
-        files.iter().any(answered).then_some(files)
-    })
-    .unwrap();
-    session.kill().unwrap();
 
     let script = "error server_error\nprompt x\nsubagent\nwork 1h\n";
     let mut scripted =
@@ -269,11 +267,24 @@ fn so_it_does_for_turns_that_fail_are_interrupted_or_delegate() {
     wait_until(PATIENCE, "the work", || scripted.state().is_ok_and(|state| state["status"] == "busy"))
         .unwrap();
     scripted.step("interrupt").unwrap();
-    let ours = scripted.transcript_path(&stage.home.work("scripted").unwrap());
-    let mut all_of_ours = subagent_files(&ours);
-    all_of_ours.push(ours);
-    let all_of_real: Vec<PathBuf> = of_agents.into_iter().chain([main]).collect();
-    compare_all(&all_of_ours, &all_of_real, 10);
+    let ours = with_subagents(scripted.transcript_path(&stage.home.work("scripted").unwrap()));
+
+    // Its rows come some time after what they tell, and those of a sub-agent before those of who asked it.
+    let main = session.transcript_path().unwrap();
+    let wanted = rows_by_kind(&ours);
+    let all = wait_until(PATIENCE, "all kinds of rows", || {
+        let files = with_subagents(main.clone());
+        let there = rows_by_kind(&files);
+        let missing: Vec<&String> = wanted.keys().filter(|kind| !there.contains_key(*kind)).collect();
+        if missing.is_empty() { Ok(files) } else { Err(format!("no {missing:?} in {:?}", there.keys())) }
+    })
+    .unwrap();
+    session.kill().unwrap();
+    compare_all(&ours, &all, 10);
+}
+
+fn with_subagents(main: PathBuf) -> Vec<PathBuf> {
+    subagent_files(&main).into_iter().chain([main]).collect()
 }
 
 fn subagent_files(transcript: &Path) -> Vec<PathBuf> {
@@ -298,7 +309,7 @@ fn drive(session: &ClaudeSession<'_>, word: &str) {
 }
 
 fn compare_states(real: &ClaudeSession<'_>, scripted: &ScriptedAgent) {
-    let one = |path| Row::read(path).remove(0);
+    let one = |path| Row::of(&std::fs::read_to_string(path).unwrap());
     let (ours, mut real) = (one(&scripted.state_path()), one(&real.state_path()));
     assert_eq!(real.value["waitingFor"], "input needed");
     // Asked of the tmux server, which the scripted agent leaves alone.

@@ -278,6 +278,25 @@ impl ClaudeSession<'_> {
         self.wait_for_end()
     }
 
+    /// Interrupts an answer that streams: its row is on disk when this returns.
+    ///
+    /// # Errors
+    /// When it goes on; with the screen.
+    pub fn interrupt_stream(&self) -> Result<()> {
+        let before = aborted(&self.rows()?);
+        for _ in 0..PRESSES {
+            self.send_keys(&["Escape"])?;
+            // Seldom one is swallowed.
+            let ended = wait_until(Duration::from_secs(6), "the row of a stream that broke off", || {
+                self.rows().is_ok_and(|rows| aborted(&rows) > before)
+            });
+            if ended.is_ok() {
+                return Ok(());
+            }
+        }
+        bail!("the answer goes on: {}", self.screen()?)
+    }
+
     /// # Errors
     /// What tmux said.
     pub fn screen(&self) -> Result<String> {
@@ -322,6 +341,10 @@ impl ClaudeSession<'_> {
         })
         .map_err(Into::into)
     }
+}
+
+fn aborted(rows: &[Value]) -> usize {
+    rows.iter().filter(|row| row["isAbortedMidStream"] == true).count()
 }
 
 /// What stands in the composer, between its two rules; `None` where there is no composer.

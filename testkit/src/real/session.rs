@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// After this a key counts as swallowed.
 const PRESSED: Duration = Duration::from_secs(4);
 const PRESSES: usize = 4;
+/// Less than the five seconds after which opencode forgets that it asked.
+const ASKS: Duration = Duration::from_secs(2);
 const SHELL_PROMPT: &str = "dev@host:~/work$ ";
 
 type Environment = Vec<(String, String)>;
@@ -309,11 +311,13 @@ impl RuntimeSession<'_> {
     /// # Errors
     /// When it goes on.
     pub fn interrupt(&self) -> Result<()> {
-        // opencode asks whether it is meant, and forgets in five seconds that it asked: the answer comes at once.
-        let asks = self.kind == Kind::Opencode;
         for _ in 0..PRESSES {
-            let done = self.escape(|screen| asks && screen.contains("again"))?;
-            if done && (!asks || self.escape(|_| false)?) {
+            // opencode asks whether it is meant, and forgets in five seconds that it asked: the answer comes in time, but
+            // not so close that the two are one key.
+            if self.kind == Kind::Opencode {
+                self.escape(ASKS, is_asked_again)?;
+            }
+            if self.escape(PRESSED, |_| false)? {
                 return Ok(());
             }
         }
@@ -321,9 +325,9 @@ impl RuntimeSession<'_> {
     }
 
     /// One Escape; true when nothing runs any more or `enough` is shown.
-    fn escape(&self, enough: impl Fn(&str) -> bool) -> Result<bool> {
+    fn escape(&self, patience: Duration, enough: impl Fn(&str) -> bool) -> Result<bool> {
         self.send_keys(&["Escape"])?;
-        let done = wait_until(PRESSED, "the end of the turn", || -> Result<(), String> {
+        let done = wait_until(patience, "the end of the turn", || -> Result<(), String> {
             let told = |error: anyhow::Error| format!("{error:#}");
             let title = self.tmux.pane(&self.session).map_err(told)?.title;
             let screen = self.screen().map_err(told)?;
@@ -366,13 +370,23 @@ impl Drop for RuntimeSession<'_> {
     }
 }
 
+/// The line of opencode's spinner, which says how to interrupt it.
+fn spinner(screen: &str) -> Option<&str> {
+    screen.lines().find(|line| line.trim_start().starts_with(['⬝', '■']))
+}
+
+/// opencode was told Escape once and asks for it again; what an answer says is no question.
+fn is_asked_again(screen: &str) -> bool {
+    spinner(screen).is_some_and(|line| line.contains("again"))
+}
+
 /// It says how to interrupt it, or shows that it goes on.
 fn is_busy(kind: Kind, screen: &str, title: &str) -> bool {
     let spins = |line: &str| line.starts_with(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
     match kind {
         Kind::Claude => screen.contains("esc to interrupt"),
         Kind::Codex => spins(title),
-        Kind::Opencode => screen.lines().any(|line| line.trim_start().starts_with(['⬝', '■'])),
+        Kind::Opencode => spinner(screen).is_some(),
         Kind::Pi => screen.lines().any(|line| spins(line.trim_start())),
     }
 }
