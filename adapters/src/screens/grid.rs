@@ -51,6 +51,11 @@ impl Row {
         self.text.is_empty()
     }
 
+    /// Begins in a colour that is not the terminal's own for text.
+    pub fn is_coloured(&self) -> bool {
+        self.hue != Hue::default()
+    }
+
     /// The text that was not drawn faintly.
     pub fn bold_text(&self) -> String {
         self.text.chars().zip(&self.ink).filter(|(_, ink)| **ink != Ink::Faint).map(|(c, _)| c).collect()

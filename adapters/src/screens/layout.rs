@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::grid::{Grid, Row};
 use super::known::Known;
 use super::pattern::Pattern;
+use super::rules::Drawn;
 
 /// How a runtime draws the box that takes the next prompt.
 #[derive(Debug)]
@@ -191,9 +192,17 @@ impl<'g> Layout<'g> {
         self.composer.as_ref().map(|composer| composer.draft)
     }
 
+    pub(super) fn is_drawn(&self, row: &Row, drawn: Drawn) -> bool {
+        match drawn {
+            Drawn::Anyhow => true,
+            Drawn::Apart => self.is_apart(row),
+            Drawn::Coloured => row.is_coloured() || !self.grid.rows.iter().any(Row::is_coloured),
+        }
+    }
+
     /// True of a row that is not drawn as what the user says is: in another colour than the box. Where the capture tells
     /// no colours, one that is not the first in its turn to begin so.
-    pub(super) fn is_apart(&self, row: &Row) -> bool {
+    fn is_apart(&self, row: &Row) -> bool {
         let Some(composer) = &self.composer else { return true };
         if self.grid.attributed {
             return self.grid.rows.get(composer.outside.start).is_none_or(|edge| edge.hue != row.hue);
@@ -291,16 +300,18 @@ fn ruled(grid: &Grid, edge: &Pattern, first: Option<&Pattern>) -> Found {
     let edges: Vec<usize> = (0..grid.rows.len()).filter(|at| edge.is_in(&grid.rows[*at])).collect();
     // From the bottom: the first pair of edges whose first row carries the mark. A draft may hold lines that look like
     // an edge.
-    let bottom = *edges.last()?;
+    let last = *edges.last()?;
+    // Edges with nothing between them are what a resize left behind.
+    let bottom = (0..=last).rev().zip(edges.iter().rev()).take_while(|(at, edge)| at == *edge).last()?.0;
     let marked =
         |top: usize| first.is_none_or(|first| grid.rows.get(top + 1).is_some_and(|row| first.is_in(row)));
-    let top = edges.iter().rev().skip(1).copied().find(|top| marked(*top))?;
+    let top = edges.iter().rev().copied().find(|top| *top < bottom && marked(*top))?;
     // Behind a mark, further rows are indented: others are a conversation below a box that was left painted.
     let indented = |row: &Row| row.is_blank() || row.text.starts_with(' ');
     if first.is_some() && !grid.rows[(top + 2).min(bottom)..bottom].iter().all(indented) {
         return None;
     }
-    Some((top + 1..bottom, top..bottom + 1))
+    Some((top + 1..bottom, top..last + 1))
 }
 
 fn marked(grid: &Grid, first: &Pattern, not: Option<&Pattern>, block: &Block) -> Found {

@@ -2,7 +2,7 @@
 
 use super::layout::{Block, Drawing, Region, Shape};
 use super::pattern::Pattern;
-use super::rules::{Composer, Condition, Rule, Rules, Shows, Tell, Versions};
+use super::rules::{Composer, Condition, Drawn, Rule, Rules, Shows, Tell, Versions};
 use fleet_domain::text;
 use fleet_domain::yaml::{self, Fields, Kind, Node, Problem, Problems};
 
@@ -217,17 +217,19 @@ fn condition(node: &Node, path: &str, problems: &mut Problems) -> Option<Conditi
             None
         }
     };
-    let apart = match fields.text("drawn", problems) {
-        None => false,
-        Some((word, _)) if word == "apart" => true,
+    let drawn = match fields.text("drawn", problems) {
+        None => Drawn::Anyhow,
+        Some((word, _)) if word == "apart" => Drawn::Apart,
+        Some((word, _)) if word == "coloured" => Drawn::Coloured,
         Some((word, line)) => {
-            let message = format!("`{}` is not known here; write `apart`", text::clean(&word, 40));
+            let message =
+                format!("`{}` is not known here; write `apart` or `coloured`", text::clean(&word, 40));
             problems.add(line, &fields.at("drawn"), message);
-            false
+            Drawn::Anyhow
         }
     };
     fields.close(problems);
-    Some(Condition { regions: regions?, pattern: pattern?, apart })
+    Some(Condition { regions: regions?, pattern: pattern?, drawn })
 }
 
 fn regions(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Vec<Region>> {

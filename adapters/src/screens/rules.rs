@@ -97,8 +97,17 @@ pub(super) enum Composer {
 pub(super) struct Condition {
     pub(super) regions: Vec<Region>,
     pub(super) pattern: Pattern,
-    /// Only in what is not drawn as the user's own words are.
-    pub(super) apart: bool,
+    pub(super) drawn: Drawn,
+}
+
+/// Which rows of a region are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drawn {
+    Anyhow,
+    /// Those that are not drawn as the user's own words are.
+    Apart,
+    /// Those that begin in a colour that is not the terminal's own; all of a capture that tells none.
+    Coloured,
 }
 
 #[derive(Debug)]
@@ -273,10 +282,10 @@ impl Condition {
     fn find(&self, layout: &Layout<'_>, known: &Known) -> Option<(Region, String)> {
         self.regions.iter().find_map(|region| {
             let mut rows = layout.rows(*region);
-            rows.retain(|row| !self.apart || layout.is_apart(row));
-            let wrapped = || match self.apart {
-                true => self.first_of(&joined(&rows)),
-                false => self.first_of(layout.joined(*region, known)),
+            rows.retain(|row| layout.is_drawn(row, self.drawn));
+            let wrapped = || match self.drawn {
+                Drawn::Anyhow => self.first_of(layout.joined(*region, known)),
+                Drawn::Apart | Drawn::Coloured => self.first_of(&joined(&rows)),
             };
             let line = self.first_of(rows.iter().copied());
             let line = line.or_else(|| layout.is_narrow().then(wrapped).flatten())?;

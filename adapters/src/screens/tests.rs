@@ -18,6 +18,7 @@ rules:
   - {rule: limit, shows: stuck/usage_limit, composer: present, all: [{in: outcome, find: '^● You hit your limit'}]}
   - {rule: error, shows: stuck/error, composer: present, all: [{in: outcome, find: '^● API Error'}]}
   - {rule: login, shows: stuck/login, composer: present, all: [{in: turn, find: '^● Log in', drawn: apart}]}
+  - {rule: failed, shows: stuck/error, composer: present, all: [{in: last, find: '^● Failed', drawn: coloured}]}
   - {rule: titled, shows: working/turn, composer: present, all: [{in: title, find: '^[⠀-⣿] '}]}
   - {rule: spinner, shows: working/turn, composer: present, all: [{in: turn, find: '^✢ .*…'}], none: [{in: footer, find: paused}]}
   - {rule: prompt, shows: available/prompt, composer: present}
@@ -71,6 +72,26 @@ fn a_box_that_was_left_painted_above_a_conversation_is_none() {
     assert_eq!(shows(left), Some(Shows::Stuck(StuckKind::Permission)));
     assert_eq!(shows("just a shell\n$ ls\na b\n"), None);
     assert_eq!(shows(""), None);
+}
+
+#[test]
+fn what_the_program_draws_in_colours_is_told_from_what_an_answer_says() {
+    let failed = |row: &str, other: &str| shows(&format!("{other}❯ go\n{row}\n{BOX}"));
+    let coloured = "\u{1b}[31m● Failed\u{1b}[39m";
+    assert_eq!(failed(coloured, ""), Some(Shows::Stuck(StuckKind::Error)));
+    assert_eq!(failed("● Failed", "\u{1b}[32m+ a line\u{1b}[39m\n"), Some(Shows::Prompt));
+    // Where nothing has a colour, words are all that there is.
+    assert_eq!(failed("● Failed", ""), Some(Shows::Stuck(StuckKind::Error)));
+    assert_eq!(failed("● Failed", "\u{1b}[1mbold\u{1b}[0m\n"), Some(Shows::Stuck(StuckKind::Error)));
+}
+
+#[test]
+fn an_edge_that_a_resize_left_behind_ends_no_box() {
+    let rules = parse(&RULES.replace(", first: '^❯( |$)'", "")).unwrap();
+    let sight = rules.judge(&Grid::parse("said\n──────\nwords of mine\n──────\n──────\n  footer\n"), "");
+    assert_eq!((sight.shows, sight.draft), (Some(Shows::Prompt), Some(true)));
+    let none = rules.judge(&Grid::parse("said\n──────\n──────\n  footer\n"), "");
+    assert_eq!(none.shows, None);
 }
 
 #[test]
