@@ -16,7 +16,7 @@ use fleet_testkit::wait::wait_until;
 use serde_json::Value;
 
 struct World {
-    _tmux: PrivateTmux,
+    tmux: PrivateTmux,
     home: TestHome,
 }
 
@@ -29,7 +29,7 @@ fn world() -> (World, ScriptedAgent) {
     )
     .unwrap();
     let agent = ScriptedAgent::launch(&tmux, &home, "coder0", &ScriptedOptions::default()).unwrap();
-    (World { _tmux: tmux, home }, agent)
+    (World { tmux, home }, agent)
 }
 
 #[test]
@@ -59,8 +59,15 @@ fn a_collector_that_is_restarted_ends_nobodys_waiting_and_loses_no_event() {
     let first = collector(&world.home, "off").unwrap();
     let _sidecar = sidecar(&world.home, &["--host"]).unwrap();
     wait_for_state(&world.home, "coder0", "available").unwrap();
-    let mut waiting = Spoken::start(&world.home, &["wait", "coder0", "--for", "kind=permission"]);
-    let mut following = Spoken::start(&world.home, &["events", "--follow", "--jsonl"]);
+    let other = ScriptedAgent::launch(&world.tmux, &world.home, "writer0", &ScriptedOptions::default());
+    let mut other = other.unwrap();
+    other.step("prompt go on").unwrap();
+    other.step("permission Bash").unwrap();
+    wait_for_state(&world.home, "writer0", "stuck").unwrap();
+    let mut waiting = Spoken::start(&world.home, &["wait", "coder0", "writer0", "--for", "kind=permission"]);
+    // From then on it listens.
+    waiting.says("writer0 is stuck: waits for permission");
+    let mut following = Spoken::start(&world.home, &["events", "--follow", "--jsonl", "--agent", "coder0"]);
     agent.step("prompt go on").unwrap();
     following.says("\"to\":\"working\"");
     first.kill().unwrap();
