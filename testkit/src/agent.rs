@@ -194,14 +194,24 @@ pub fn read_state(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("parse {text:?}"))
 }
 
+/// All whole lines of a file: the last one may be in the midst of being written.
+///
+/// # Errors
+/// When it is not there, or a whole line is no UTF-8.
+pub fn whole_lines(path: &Path) -> Result<Vec<String>> {
+    let mut bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    let text = String::from_utf8(bytes).with_context(|| format!("read {}", path.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// All whole rows of a JSONL file.
 ///
 /// # Errors
 /// When it is not there, or a row is no JSON.
 pub fn read_rows(path: &Path) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().map(|row| serde_json::from_str(row).with_context(|| format!("parse {row:?}"))).collect()
+    let row = |row: &String| serde_json::from_str(row).with_context(|| format!("parse {row:?}"));
+    whole_lines(path)?.iter().map(row).collect()
 }
 
 /// What is billed in all transcripts below a configuration directory, counted the slow and simple way: each

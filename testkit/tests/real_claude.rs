@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions, count_on_disk};
+use fleet_testkit::agent::{ScriptedAgent, ScriptedOptions, count_on_disk, whole_lines};
 use fleet_testkit::claude::{ClaudeOptions, ClaudeSession, RealClaude};
 use fleet_testkit::home::TestHome;
 use fleet_testkit::stub::ModelStub;
@@ -108,10 +108,8 @@ impl Row {
         Self { text: text.to_owned(), value: serde_json::from_str(text).unwrap() }
     }
 
-    /// Its whole lines: the last one may be in the midst of being written.
     fn read(path: &Path) -> Vec<Self> {
-        let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
-        text.rsplit_once('\n').map_or("", |(whole, _)| whole).lines().map(Self::of).collect()
+        whole_lines(path).unwrap().iter().map(|line| Self::of(line)).collect()
     }
 
     /// What the row is, as finely as readers tell rows apart.

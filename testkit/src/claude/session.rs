@@ -21,6 +21,8 @@ use crate::wait::wait_until;
 pub const API_KEY: &str = "sk-ant-api03-dummy-0000000000000000000000-stub0001";
 /// Generous: the program has 360 MB to read, and the machine runs other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After this a key counts as swallowed.
+const PRESSED: Duration = Duration::from_secs(3);
 const PRESSES: usize = 3;
 
 /// How a session is started; the default asks for permission, by an API key.
@@ -227,16 +229,9 @@ impl ClaudeSession<'_> {
     pub fn answer(&self, key: &str) -> Result<()> {
         self.wait_for("waiting")?;
         self.wait_for_screen("a dialog", |screen| screen.contains("Esc to cancel"))?;
-        for _ in 0..PRESSES {
-            self.send_keys(&[key])?;
-            let gone = wait_until(Duration::from_secs(3), "an answered dialog", || {
-                self.state().is_ok_and(|state| state["status"] != "waiting")
-            });
-            if gone.is_ok() {
-                return Ok(());
-            }
-        }
-        bail!("the dialog stays: {}", self.screen()?)
+        self.press(key, PRESSED, "an answered dialog", || {
+            self.state().is_ok_and(|state| state["status"] != "waiting")
+        })
     }
 
     /// Waits until the turn that began with this prompt is over: idle, and its last row on disk. A turn that ends
@@ -284,17 +279,10 @@ impl ClaudeSession<'_> {
     /// When it goes on; with the screen.
     pub fn interrupt_stream(&self) -> Result<()> {
         let before = aborted(&self.rows()?);
-        for _ in 0..PRESSES {
-            self.send_keys(&["Escape"])?;
-            // Seldom one is swallowed.
-            let ended = wait_until(Duration::from_secs(6), "the row of a stream that broke off", || {
-                self.rows().is_ok_and(|rows| aborted(&rows) > before)
-            });
-            if ended.is_ok() {
-                return Ok(());
-            }
-        }
-        bail!("the answer goes on: {}", self.screen()?)
+        // Its row may be late, and a second Escape is another command: it is given time.
+        self.press("Escape", 2 * PRESSED, "the row of an answer that broke off", || {
+            self.rows().is_ok_and(|rows| aborted(&rows) > before)
+        })
     }
 
     /// # Errors
@@ -321,17 +309,21 @@ impl ClaudeSession<'_> {
         };
         self.tmux.paste(&self.session, text)?;
         self.wait_for_screen("the draft", is_draft)?;
+        // Seldom an Enter close to a paste is swallowed: the draft is still exactly ours then.
+        self.press("Enter", PRESSED, "an accepted prompt", || {
+            self.screen().is_ok_and(|screen| !is_draft(&screen))
+        })
+    }
+
+    /// Presses a key, again where it was swallowed for so long, until it is `done`.
+    fn press(&self, key: &str, swallowed: Duration, what: &str, done: impl Fn() -> bool) -> Result<()> {
         for _ in 0..PRESSES {
-            self.send_keys(&["Enter"])?;
-            // Seldom an Enter close to a paste is swallowed: the draft is still exactly ours then.
-            let sent = wait_until(Duration::from_secs(3), "an accepted prompt", || {
-                self.screen().is_ok_and(|screen| !is_draft(&screen))
-            });
-            if sent.is_ok() {
+            self.send_keys(&[key])?;
+            if wait_until(swallowed, what, &done).is_ok() {
                 return Ok(());
             }
         }
-        bail!("the prompt stays a draft: {}", self.screen()?)
+        bail!("{key} does not lead to {what}: {}", self.screen()?)
     }
 
     fn wait_for_screen(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
